@@ -1,0 +1,43 @@
+PYTHON ?= python3
+RUN ?= results/latest
+BIN := .venv/bin
+
+.PHONY: setup bench bench-quick bench-full report check test test-slow perf clean
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+bench: setup
+	$(BIN)/election-bench run --profile default
+
+bench-quick: setup
+	$(BIN)/election-bench run --profile quick
+
+bench-full: setup
+	$(BIN)/election-bench run --profile full
+
+report: setup
+	$(BIN)/election-bench report $(RUN)
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: setup
+	$(BIN)/pytest -m 'not slow' --ignore=tests/perf
+
+test-slow: setup
+	$(BIN)/pytest -m slow --ignore=tests/perf
+
+perf: setup
+	$(BIN)/pytest tests/perf --benchmark-json=results/perf.json
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

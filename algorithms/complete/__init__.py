@@ -1,0 +1,1 @@
+"""Elections on a complete graph."""

@@ -1,0 +1,342 @@
+"""The model of computation: what a node is, what it may know, and how it touches the world.
+
+An algorithm is a `Node`: a pure state machine that receives events and records effects. It has no clock, no I/O and no
+global randomness, so the same page runs on real processes, in virtual time and through every interleaving. Time is in
+units of delta, the bound on one hop.
+"""
+
+import random
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+Id = int  # what is compared; unique, at least 1
+Port = int  # a node's own label for one of its links
+Position = int  # a place among 0..n-1; known to the bench and to `Reelection`, never to a page
+Key = tuple[int, tuple[Position, ...]]  # one election: (number, excluded positions), totally ordered
+
+NEXT: Port = 0  # a ring's link to the neighbour in the direction of travel
+PREVIOUS: Port = 1  # a ring's link to the other neighbour
+
+
+class Message(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=True):
+    """What nodes say to one another; subclass it once for each kind, with the paper's noun as the name."""
+
+
+class Announcement(Message, frozen=True, gc=False):
+    """A message that tells the outcome of an election; counted apart from those that decide it."""
+
+
+class Effect(msgspec.Struct, gc=False):
+    """One way of touching the world. An engine applies a node's effects in the order in which they were recorded."""
+
+
+class Send(Effect):
+    """Send `msg` over the link labelled `port`."""
+
+    port: Port
+    msg: Message
+
+
+class SetTimer(Effect):
+    """Fire the timer `name` after `delay` (in delta); replaces a pending one of the same name."""
+
+    name: str
+    delay: float
+
+
+class CancelTimer(Effect):
+    """The timer `name` shall not fire."""
+
+    name: str
+
+
+class Elect(Effect):
+    """The node now takes `leader` to be the leader of `term` (0: of its epoch)."""
+
+    leader: Id
+    term: int = 0
+
+
+class Save(Effect):
+    """Write `record` to stable storage, before any later `Send`; it replaces the previous record."""
+
+    record: Message
+
+
+class View(msgspec.Struct, frozen=True):
+    """All that a node knows at birth; what the theorem does not grant is `None`.
+
+    Attributes:
+        id: the node's own id, or None where nodes are anonymous.
+        ports: labels of its links. Where neighbours' ids are known (KT1) a label *is* the neighbour's id.
+        n: number of nodes in its world, or None where that is not known.
+        seed: seeds `Node.rng`.
+    """
+
+    id: Id | None
+    ports: tuple[Port, ...]
+    n: int | None
+    seed: str
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """What the theorem assumes (the facts of the docstring's `Model` line, as data).
+
+    Attributes:
+        topology: a name in `bench.topology.TOPOLOGIES`.
+        timing: asynchronous, partially synchronous or synchronous.
+        channels: reliable, or reliable FIFO.
+        failures: what the page itself survives: none, or crash.
+        identity: unique or anonymous.
+        knows: which of `n` and `neighbours` (their ids) a node is told.
+        start: who may wake spontaneously.
+    """
+
+    topology: str
+    timing: str
+    channels: str
+    failures: str
+    identity: str = "unique"
+    knows: tuple[str, ...] = ()
+    start: str = "any"
+
+
+class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
+    """What an exact count may depend on: places, ids, who is down, who starts, and what was drawn.
+
+    Attributes:
+        ids: ids by position; on a ring position i sends to i + 1.
+        initiators: live positions that start spontaneously, ascending.
+        dead: positions that are down, ascending.
+        parameters: the page's parameters, parsed.
+        draws: random numbers that each position drew, in order (pages that draw).
+    """
+
+    ids: tuple[Id, ...]
+    initiators: tuple[Position, ...]
+    dead: tuple[Position, ...] = ()
+    parameters: Mapping[str, Any] = {}
+    draws: Mapping[Position, tuple[int, ...]] = {}
+
+    @property
+    def n(self) -> int:
+        """Configured nodes, the dead ones included."""
+        return len(self.ids)
+
+    @property
+    def live(self) -> tuple[Position, ...]:
+        """Positions that are up, ascending."""
+        return tuple(p for p in range(len(self.ids)) if p not in self.dead)
+
+
+class Formula(msgspec.Struct, frozen=True):
+    """A closed form: its text, and its value for n configured nodes of which the a weakest are alive.
+
+    A formula without a value (`None`) is known only as a bound or not at all.
+    """
+
+    text: str
+    value: Callable[[int, int], float] | None = None
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """Messages of one election, announcement included: best, mean and worst over ids, places and draws."""
+
+    best: Formula
+    mean: Formula
+    worst: Formula
+
+
+class Claims(msgspec.Struct, frozen=True, kw_only=True):
+    """What the theorem promises, as data that is checked.
+
+    Attributes:
+        messages: exact count by kind for one arrangement of at least two live nodes (Bully: of any), or None where the
+            schedule decides it.
+        depth: exact length of the longest happened-before chain of messages, where the schedule does not decide it.
+        all: bounds when every node starts.
+        one: bounds when one node starts, uniformly chosen.
+        time: latency in delta, in words.
+        bits: size of all messages, in words.
+        best_case: n -> (ids, initiators) that reach the fewest messages, or None.
+        worst_case: the same for the most.
+    """
+
+    messages: Callable[[Arrangement], dict[str, int]]
+    all: Bounds
+    one: Bounds
+    time: str
+    bits: str
+    depth: Callable[[Arrangement], int] | None = None
+    best_case: Callable[[int], tuple[tuple[Id, ...], tuple[Position, ...]]] | None = None
+    worst_case: Callable[[int], tuple[tuple[Id, ...], tuple[Position, ...]]] | None = None
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """An algorithm's own knob: default as text, what it accepts, what it means, and how to read it.
+
+    `parse` raises ValueError for what is not accepted.
+    """
+
+    default: str
+    accepts: str
+    meaning: str
+    parse: Callable[[str], Any]
+
+
+def choice(*words: str, meaning: str) -> Parameter:
+    """A parameter that is one of `words`; the first is the default."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(text)
+        return text
+
+    return Parameter(words[0], " or ".join(words), meaning, parse)
+
+
+def number(default: float, least: float, *, meaning: str) -> Parameter:
+    """A parameter that is a number of at least `least`."""
+
+    def parse(text: str) -> float:
+        value = float(text)
+        if not least <= value < float("inf"):
+            raise ValueError(text)
+        return value
+
+    return Parameter(f"{default:g}", f"a number >= {least:g}", meaning, parse)
+
+
+def _handler_name(message: type[Message]) -> str:
+    return "on_" + re.sub(r"(?<!^)(?=[A-Z])", "_", message.__name__).lower()
+
+
+class Node:
+    """A participant. Subclass it, declare `model`, `messages` and `claims`, and write one handler for each message.
+
+    Events, all optional: `init`, `on_start`, `on_<message>(port, msg)`, `on_timeout(name)`, `on_suspect(port)`,
+    `on_trust(port)`, `on_recover(record)`. Effects, to call: `send`, `broadcast`, `set_timer`, `cancel_timer`, `elect`,
+    `save`.
+
+    Attributes:
+        id, ports, n: the node's `View`.
+        leader: whom it last elected.
+        epoch: number of the election that it takes part in, from 1; engines read it to count elections.
+        effects: what it did since an engine last looked.
+        suspected: output of its failure detector (Chandra and Toueg, JACM 43(2), 1996), kept by the engine.
+        links, key: where its ports lead, (position, label there) by port, and the election they belong to; for engines.
+
+    Raises:
+        TypeError: when the class is made, for a message without a handler or a handler without an event.
+    """
+
+    model: ClassVar[Model]
+    messages: ClassVar[tuple[type[Message], ...]] = ()
+    claims: ClassVar[Claims]
+    parameters: ClassVar[Mapping[str, Parameter]] = {}
+    record: ClassVar[type[Message] | None] = None
+    _handlers: ClassVar[dict[type[Message], Callable[[Any, Port, Any], None]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        names = {_handler_name(message): message for message in cls.messages}
+        events = {"on_start", "on_timeout", "on_suspect", "on_trust", "on_recover"}
+        for name in dir(cls):
+            if name.startswith("on_") and name not in names and name not in events:
+                raise TypeError(f"{cls.__name__}.{name} handles no event and none of its messages")
+        missing = [name for name in names if not hasattr(cls, name)]
+        if missing:
+            raise TypeError(f"{cls.__name__} declares messages but lacks {', '.join(missing)}")
+        cls._handlers = {message: getattr(cls, name) for name, message in names.items()}
+
+    def __init__(self, view: View, **parameters: Any) -> None:
+        self.view = view
+        self.id: Id = view.id if view.id is not None else 0
+        self.ports = view.ports
+        self.n: int = view.n if view.n is not None else 0
+        self.leader: Id | None = None
+        self.epoch = 1
+        self.effects: list[Effect] = []
+        self.suspected: set[Port] = set()
+        self.armed: set[str] = set()
+        self.links: dict[Port, tuple[Position, Port]] = {}
+        self.key: Key = (0, ())
+        self._rng: random.Random | None = None
+        for name, parameter in self.parameters.items():
+            setattr(self, name, parameters[name] if name in parameters else parameter.parse(parameter.default))
+        self.init()
+
+    @property
+    def rng(self) -> random.Random:
+        """The node's own source of random numbers, seeded by its view."""
+        if self._rng is None:
+            self._rng = random.Random(self.view.seed)
+        return self._rng
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def init(self) -> None:
+        """Set the state that a node has before anything happened."""
+
+    def on_start(self) -> None:
+        """Wake spontaneously: be an initiator."""
+
+    def on_timeout(self, name: str) -> None:
+        """A timer that was set fires."""
+
+    def on_suspect(self, port: Port) -> None:
+        """Act on the suspicion that the node behind `port` crashed (`suspected` holds it already)."""
+
+    def on_trust(self, port: Port) -> None:
+        """The node behind `port` is suspected no longer."""
+
+    def on_recover(self, record: Message | None) -> None:
+        """Come back after a crash, with nothing but the last record saved."""
+
+    def port_to(self, position: Position) -> Port:
+        """The label by which this node is told of the node at `position`; for engines."""
+        return next(port for port, (peer, _) in self.links.items() if peer == position)
+
+    def deliver(self, source: Position, port: Port, key: Key, msg: Message) -> bool:
+        """Receive `msg`; called by engines. Returns False if it belonged to a past election and was discarded."""
+        self._handlers[type(msg)](self, port, msg)
+        return True
+
+    def fire(self, name: str) -> None:
+        """The timer `name` is due; called by engines."""
+        self.armed.discard(name)
+        self.on_timeout(name)
+
+    # -- effects -----------------------------------------------------------------------------------------------------
+
+    def send(self, port: Port, msg: Message) -> None:
+        """Send `msg` over the link `port`."""
+        self.effects.append(Send(port, msg))
+
+    def broadcast(self, msg: Message) -> None:
+        """Send `msg` over every link."""
+        record = self.effects.append
+        for port in self.ports:
+            record(Send(port, msg))
+
+    def set_timer(self, name: str, delay: float) -> None:
+        """Ask for `on_timeout(name)` after `delay` (in delta)."""
+        self.armed.add(name)
+        self.effects.append(SetTimer(name, delay))
+
+    def cancel_timer(self, name: str) -> None:
+        """Withdraw the timer `name`, pending or not."""
+        if name in self.armed:
+            self.armed.discard(name)
+            self.effects.append(CancelTimer(name))
+
+    def elect(self, leader: Id, term: int = 0) -> None:
+        """Take `leader` to be the leader of `term`."""
+        self.leader = leader
+        self.effects.append(Elect(leader, term))
+
+    def save(self, record: Message) -> None:
+        """Put `record` on stable storage before anything sent later."""
+        self.effects.append(Save(record))

@@ -1,0 +1,145 @@
+"""Reelection: makes any one-shot election survive crashes, by running a fresh instance of the page for each key.
+
+A key is (number, down): `down` holds the excluded positions, and keys are totally ordered. It rides in every frame beside
+the message, so that kinds and counts stay the page's. The page sees the positions outside `down` as its whole world: its
+n, its ports, its ring. Nothing is sent to the excluded.
+
+* Suspecting p opens (number + 1, all I suspect) with this node as an initiator, if p is in my view and the election is
+  unsettled or p is the leader.
+* A frame with a higher key: if I am excluded by it, I wait for its leader's notice; if I suspect somebody whom it does
+  not exclude, I open (its number + 1, the union); otherwise I join, fresh and not an initiator.
+* An equal key is delivered. A lower one is discarded and its sender told of mine, once for each sender and key.
+* When a node is trusted again the leader tells it who leads.
+
+Safe, because nobody re-enters a key: the frames of one key are one execution of the page on a fixed set of nodes, some of
+which stop, so there is at most one leader a key. Live, because after the last crash has been suspected by all, every new
+key excludes exactly the crashed and has a live initiator, and nobody has reason to open another: the page's own theorem
+applies. Lost messages are outside this argument: pages do not retransmit.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from algorithms.model import Announcement, Id, Key, Message, Node, Port, Position, View
+
+Links = dict[Port, tuple[Position, Port]]
+
+
+class Newer(Announcement):
+    """ "There is a later election than yours": its key is the frame's, `leader` is 0 while it is unsettled."""
+
+    leader: Id
+
+
+class Reelection(Node):
+    """A node that runs `page` again for each key.
+
+    Parameters:
+        view: the node's own; its ports are positions, reached through `~position`.
+        page: the one-shot algorithm.
+        position: this node's place.
+        ids: ids of all nodes, by position.
+        down: positions known to be down at birth.
+        world: members -> the links of this node on the topology that the page runs on.
+        parameters: the page's, parsed.
+    """
+
+    messages = (Newer,)
+
+    def __init__(
+        self,
+        view: View,
+        page: type[Node],
+        position: Position,
+        ids: tuple[Id, ...],
+        down: tuple[Position, ...],
+        world: Callable[[tuple[Position, ...]], Links],
+        **parameters: Any,
+    ) -> None:
+        self.page_class, self.position, self.ids, self.world, self.page_parameters = (
+            page,
+            position,
+            ids,
+            world,
+            parameters,
+        )
+        self.page: Node | None = None
+        super().__init__(view)
+        self.suspected.update(down)
+        self.enter((1, down))
+
+    def port_to(self, position: Position) -> Port:
+        return position
+
+    def enter(self, key: Key) -> None:
+        """Leave the election under way, if any, and take a fresh page for `key`; wait only, if it excludes this node."""
+        for name in sorted(self.armed):
+            self.cancel_timer(name)
+        self.key, self.epoch, self.leader, self.page = key, key[0], None, None
+        self.told: set[Position] = set()
+        members = tuple(p for p in range(len(self.ids)) if p not in key[1])
+        self.alone = members == (self.position,)
+        if self.position in key[1] or self.alone:
+            return
+        self.links = self.world(members)
+        knows = self.page_class.model.knows
+        view = View(
+            self.view.id, tuple(self.links), len(members) if "n" in knows else None, f"{self.view.seed}/{key[0]}"
+        )
+        self.page = self.page_class(view, **self.page_parameters)
+        self.page.effects, self.page.armed = self.effects, self.armed
+
+    def open(self, key: Key) -> None:
+        """Start the election `key` as an initiator."""
+        self.enter(key)
+        self.on_start()
+
+    def on_start(self) -> None:
+        if self.page is not None:
+            self.page.on_start()
+            self.leader = self.page.leader
+        elif self.alone:
+            self.elect(self.view.id or 0)
+
+    def on_suspect(self, port: Port) -> None:
+        number, down = self.key
+        if port not in down and (self.leader is None or self.leader == self.ids[port]):
+            self.open((number + 1, tuple(sorted(self.suspected))))
+
+    def on_trust(self, port: Port) -> None:
+        if self.leader == self.view.id:
+            self.notify(port)
+
+    def on_timeout(self, name: str) -> None:
+        if self.page is not None:
+            self.page.fire(name)
+            self.leader = self.page.leader
+
+    def notify(self, position: Position) -> None:
+        """Tell the node at `position` of this node's key and leader."""
+        self.links[~position] = (position, ~self.position)
+        self.send(~position, Newer(self.leader or 0))
+
+    def deliver(self, source: Position, port: Port, key: Key, msg: Message) -> bool:
+        if key > self.key:
+            unknown = self.suspected.difference(key[1])
+            if unknown and self.position not in key[1]:
+                self.open((key[0] + 1, tuple(sorted(unknown.union(key[1])))))
+            else:
+                self.enter(key)
+        if key < self.key:
+            if source not in self.told:
+                self.told.add(source)
+                self.notify(source)
+            return False
+        if type(msg) is Newer:
+            self.on_newer(port, msg)
+        elif self.page is not None:
+            self.page.deliver(source, port, key, msg)
+            if self.page.leader is not None:
+                self.leader = self.page.leader
+        return True
+
+    def on_newer(self, port: Port, msg: Newer) -> None:
+        if msg.leader and self.leader is None:
+            self.elect(msg.leader)

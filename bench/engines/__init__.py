@@ -1,0 +1,1 @@
+"""Engines: interpreters of the effects of a node."""

@@ -1,0 +1,88 @@
+"""Engine `processes`: one real process a node, joined by pipes."""
+
+import os
+import subprocess
+import sys
+from multiprocessing import Pipe
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from bench.engines.processes.launcher import Failure, Observation, Open, Opened, Reply, Run
+from bench.scenario import Scenario
+
+
+class HarnessError(Exception):
+    """The harness itself failed: the launcher could not start a cluster, or ended."""
+
+
+class Processes:
+    """Runs trials on real processes, one cluster at a time, reused from trial to trial.
+
+    Parameters:
+        algorithms: all that will be run, as in `Scenario.algorithm`; their pages are loaded before the nodes are forked.
+
+    Use it as a context manager: leaving it ends every process.
+    """
+
+    name = "processes"
+    deterministic = False
+
+    def __init__(self, algorithms: tuple[str, ...]) -> None:
+        self.algorithms = algorithms
+        self.n = 0
+        self.opened: Opened | None = None
+        self.connection, theirs = Pipe()
+        descriptor = theirs.fileno()
+        command = [sys.executable, "-m", "bench.engines.processes.launcher", str(descriptor), str(os.getpid())]
+        self.launcher = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=[descriptor])
+        theirs.close()
+        self.decode = msgspec.msgpack.Decoder(Reply).decode
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close(patient=kind is None)
+
+    def close(self, patient: bool = True) -> None:
+        """End the launcher, and all nodes with it; `patient` lets it finish by itself."""
+        self.connection.close()
+        if not patient:
+            self.launcher.kill()
+        try:
+            self.launcher.wait(10)
+        except subprocess.TimeoutExpired:
+            self.launcher.kill()
+            self.launcher.wait()
+
+    def ask(self, request: Open | Run) -> Opened | Observation:
+        """Send a request to the launcher and wait for its answer.
+
+        Raises:
+            HarnessError: if it cannot do it, or has ended.
+        """
+        try:
+            self.connection.send_bytes(msgspec.msgpack.encode(request))
+            reply = self.decode(self.connection.recv_bytes())
+        except (EOFError, OSError) as error:
+            raise HarnessError(f"the launcher of the node processes ended: {error or 'end of file'}") from None
+        if isinstance(reply, Failure):
+            raise HarnessError(reply.reason)
+        return reply
+
+    def open(self, n: int) -> Opened:
+        """Replace the cluster, if there is one, by a fresh one of n nodes."""
+        opened = self.ask(Open(n, self.algorithms))
+        assert isinstance(opened, Opened)
+        self.n, self.opened = n, opened
+        return opened
+
+    def observe(self, scenario: Scenario) -> Observation:
+        """Run one trial and return everything seen of it."""
+        if self.n != scenario.n:
+            self.open(scenario.n)
+        observation = self.ask(Run(scenario))
+        assert isinstance(observation, Observation)
+        return observation

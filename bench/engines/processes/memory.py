@@ -1,0 +1,133 @@
+"""The memory that a cluster shares: what each node writes about itself, and only that node.
+
+One anonymous mapping made before the forks, so that what was written survives SIGKILL and costs no message:
+
+    scenario | for each node: words, counters, error, record | for each node: event log
+
+Words are 8 bytes, written whole. `TRAFFIC` holds the messages sent (high half) and handled (low half) side by side; a node
+writes log record, word, pipe, in that order, and counts a message as handled only after all its effects. `BUSY` is 0 for
+an idle node, else `WORKING`, `FAILED`, or the time (ns) at which its next timer is due.
+"""
+
+import mmap
+import struct
+from typing import NamedTuple
+
+TRAFFIC, BUSY, ACK, LOGGED, LOG_LOST = range(5)
+RECEIVED, STALE, TIMEOUTS, DEPTH, MAX_HOP, CPU, RSS, SWITCHES, LEADER = range(5, 14)
+COUNTS = 16
+KINDS = 32  # kinds of message that a page may have, Reelection's included
+BYTES = COUNTS + KINDS
+WORDS = BYTES + KINDS
+IDLE, WORKING, FAILED = 0, 1, 2
+ERROR_BYTES, RECORD_BYTES = 1024, 384
+BLOCK = WORDS * 8 + ERROR_BYTES + RECORD_BYTES
+
+# time (ns), what, kind, peer, sequence, depth, number, size, value, check, body
+RECORD = struct.Struct("<qBBHIIIIqI24s")
+SEND, RECEIVE, ELECT, START, SUSPECTED, TIMER, EPOCH = range(1, 8)
+
+
+class Record(NamedTuple):
+    """One entry of an event log.
+
+    Attributes:
+        time: CLOCK_MONOTONIC, in ns, of the event that it belongs to.
+        what: SEND, RECEIVE, ELECT, START, SUSPECTED, TIMER or EPOCH.
+        kind: index of the message kind (SEND, RECEIVE).
+        peer: position of the other side (SEND, RECEIVE, SUSPECTED).
+        sequence: number of the message at its source.
+        depth: length of the longest chain of messages that ends with this one.
+        number: term (ELECT), number of the key (SEND, RECEIVE) or epoch (EPOCH).
+        size: encoded bytes of the message.
+        value: leader (ELECT).
+        check: checksum of the key's excluded positions (ELECT).
+        body: the encoded message, cut at 24 bytes (SEND).
+    """
+
+    time: int
+    what: int
+    kind: int
+    peer: int
+    sequence: int
+    depth: int
+    number: int
+    size: int
+    value: int
+    check: int
+    body: bytes
+
+
+class Memory:
+    """The mapping of a cluster of n nodes whose logs hold `capacity` records each."""
+
+    def __init__(self, n: int, capacity: int) -> None:
+        self.n, self.capacity = n, capacity
+        self.scenario_bytes = (1 << 14) + 32 * n
+        self.blocks = self.scenario_bytes
+        self.logs = self.blocks + n * BLOCK
+        self.map = mmap.mmap(-1, self.logs + n * capacity * RECORD.size)
+        self.words = memoryview(self.map)[self.blocks : self.logs].cast("Q")
+
+    def word(self, node: int) -> int:
+        """Index into `words` of the first word of `node`."""
+        return node * (BLOCK // 8)
+
+    def write_scenario(self, data: bytes) -> None:
+        """Leave the scenario of the next trial where every node reads it.
+
+        Raises:
+            ValueError: if it is too long.
+        """
+        if len(data) + 4 > self.scenario_bytes:
+            raise ValueError(f"a scenario of {len(data)} bytes does not fit into {self.scenario_bytes}")
+        self.map[0 : 4 + len(data)] = struct.pack("<I", len(data)) + data
+
+    def read_scenario(self) -> bytes:
+        """The scenario of the current trial, encoded."""
+        (length,) = struct.unpack_from("<I", self.map)
+        return self.map[4 : 4 + length]
+
+    def clear(self, node: int) -> None:
+        """Zero all words of `node` but its acknowledgement."""
+        first = self.word(node)
+        ack = self.words[first + ACK]
+        start = self.blocks + node * BLOCK
+        self.map[start : start + BLOCK] = bytes(BLOCK)
+        self.words[first + ACK] = ack
+
+    def write_error(self, node: int, text: str) -> None:
+        """Leave a message about what `node` raised."""
+        data = text.encode()[: ERROR_BYTES - 1]
+        start = self.blocks + node * BLOCK + WORDS * 8
+        self.map[start : start + len(data)] = data
+
+    def read_error(self, node: int) -> str:
+        """What `write_error` left, or nothing."""
+        start = self.blocks + node * BLOCK + WORDS * 8
+        return self.map[start : start + ERROR_BYTES].rstrip(b"\0").decode(errors="replace")
+
+    def write_record(self, node: int, data: bytes) -> None:
+        """Stable storage of `node`.
+
+        Raises:
+            ValueError: if the record is too long.
+        """
+        if len(data) + 2 > RECORD_BYTES:
+            raise ValueError(f"a saved record of {len(data)} bytes does not fit into {RECORD_BYTES - 2}")
+        start = self.blocks + node * BLOCK + WORDS * 8 + ERROR_BYTES
+        self.map[start : start + 2 + len(data)] = struct.pack("<H", len(data)) + data
+
+    def read_words(self, node: int) -> tuple[int, ...]:
+        """A copy of all words of `node`."""
+        first = self.word(node)
+        return tuple(self.words[first : first + WORDS])
+
+    def log_offset(self, node: int) -> int:
+        """Where the log of `node` begins."""
+        return self.logs + node * self.capacity * RECORD.size
+
+    def read_log(self, node: int) -> bytes:
+        """The records of `node`, oldest first."""
+        start = self.log_offset(node)
+        return self.map[start : start + self.words[self.word(node) + LOGGED] * RECORD.size]

@@ -1,0 +1,75 @@
+"""What travels through an inbox: frames of at most PIPE_BUF bytes, so that a write is whole or not at all.
+
+A frame is a header, the excluded positions of its key (two bytes each) and a piece of the encoded message. A message that
+does not fit goes as several frames of one source and sequence number; all but the last carry MORE.
+"""
+
+import select
+import struct
+
+import msgspec
+
+# length, flags, kind, generation, source, excluded positions, sequence, depth, number of the key, port, time sent (ns)
+HEADER = struct.Struct("<HBBIHHIIIqq")
+MORE = 1
+ORDER = 2
+PIPE_BUF = select.PIPE_BUF
+READ = 1 << 16  # at least as much as a pipe holds: then a read never ends inside a frame
+
+# Orders of the launcher: the kind of a frame with the flag ORDER. `number` is a position, `port` holds the flags below.
+RESET, WAKE, SUSPECT, MARKER, COLLECT, STOP = range(6)
+INITIATOR = 1  # with RESET and SUSPECT: be ready to wake
+MARK = 2  # with SUSPECT: the measured interval begins here
+
+encode = msgspec.msgpack.Encoder().encode
+
+
+def order(kind: int, generation: int, sequence: int, number: int = 0, port: int = 0) -> bytes:
+    """A frame of the launcher's."""
+    return HEADER.pack(HEADER.size, ORDER, kind, generation, 0, 0, sequence, 0, number, port, 0)
+
+
+def frames(
+    kind: int,
+    generation: int,
+    source: int,
+    down: bytes,
+    sequence: int,
+    depth: int,
+    number: int,
+    port: int,
+    sent_ns: int,
+    body: bytes,
+) -> list[bytes]:
+    """The frames of one message: one, unless it is longer than PIPE_BUF allows.
+
+    Raises:
+        ValueError: if the excluded positions alone fill a frame.
+    """
+    room = PIPE_BUF - HEADER.size - len(down)
+    if len(body) <= room:
+        size = HEADER.size + len(down) + len(body)
+        header = HEADER.pack(size, 0, kind, generation, source, len(down) // 2, sequence, depth, number, port, sent_ns)
+        return [header + down + body]
+    if room < 1:
+        raise ValueError(f"{len(down) // 2} excluded positions do not fit into a frame of {PIPE_BUF} bytes")
+    pieces = [body[i : i + room] for i in range(0, len(body), room)]
+    last = len(pieces) - 1
+    return [
+        HEADER.pack(
+            HEADER.size + len(down) + len(piece),
+            MORE if i < last else 0,
+            kind,
+            generation,
+            source,
+            len(down) // 2,
+            sequence,
+            depth,
+            number,
+            port,
+            sent_ns,
+        )
+        + down
+        + piece
+        for i, piece in enumerate(pieces)
+    ]

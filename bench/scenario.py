@@ -1,0 +1,185 @@
+"""Scenario: everything that determines a trial, and nothing else."""
+
+import importlib
+import random
+from functools import cache
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from algorithms import ALGORITHMS
+from algorithms.model import Id, Node, Position, View
+from algorithms.reelection import Reelection
+from bench.faults import Fault
+from bench.topology import TOPOLOGIES
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """One trial, before it runs; it round-trips through JSON.
+
+    Attributes:
+        algorithm: a name in the catalogue, or `package.module:Class`.
+        parameters: the algorithm's own, as text by name; what is missing has its default.
+        ids: ids by position; on a ring position i sends to i + 1.
+        initiators: `all`, `one`, `random:K`, or positions such as `0,3`.
+        dead: positions that are down from the start, ascending.
+        fault: what shall go wrong.
+        detector: how crashes are noticed.
+        delta: the bound on one hop, in seconds.
+        horizon: the longest the trial may take, in seconds.
+        seed: everything random in the trial comes from it.
+    """
+
+    algorithm: str
+    ids: tuple[Id, ...]
+    seed: int
+    delta: float
+    horizon: float
+    parameters: dict[str, str] = {}
+    initiators: str = "all"
+    dead: tuple[Position, ...] = ()
+    fault: Fault = Fault("none")
+    detector: str = "perfect"
+
+    @property
+    def n(self) -> int:
+        """Configured nodes, the dead ones included."""
+        return len(self.ids)
+
+    @property
+    def live(self) -> tuple[Position, ...]:
+        """Positions that are up at the start, ascending."""
+        return tuple(p for p in range(len(self.ids)) if p not in self.dead)
+
+
+@cache
+def find_algorithm(name: str) -> type[Node]:
+    """The class behind a catalogue name or `package.module:Class`.
+
+    Raises:
+        ValueError: if there is none; the message names the nearest.
+    """
+    if name in ALGORITHMS:
+        return ALGORITHMS[name]
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, ALGORITHMS, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(ALGORITHMS)}, or package.module:Class"
+        raise ValueError(f"no algorithm {name!r}; {hint}")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ValueError(f"cannot load {name!r}: {error}") from None
+    if not (isinstance(found, type) and issubclass(found, Node) and hasattr(found, "model")):
+        raise ValueError(f"{name!r} is no subclass of algorithms.model.Node with a model")
+    return found
+
+
+def parse_parameters(page: type[Node], texts: dict[str, str]) -> dict[str, Any]:
+    """All parameters of `page`, parsed, defaults included.
+
+    Raises:
+        ValueError: for an unknown name or a value that is not accepted.
+    """
+    unknown = [name for name in texts if name not in page.parameters]
+    if unknown:
+        raise ValueError(f"no parameter {unknown[0]!r}; there are {', '.join(page.parameters) or 'none'}")
+    parsed = {}
+    for name, parameter in page.parameters.items():
+        try:
+            parsed[name] = parameter.parse(texts.get(name, parameter.default))
+        except ValueError:
+            raise ValueError(f"{name} cannot be {texts[name]!r}; it accepts {parameter.accepts}") from None
+    return parsed
+
+
+def make_node(scenario: Scenario, position: Position, incarnation: int = 0) -> Node:
+    """The participant at `position`: the page itself if it survives crashes, else the page under `Reelection`."""
+    page, ids = find_algorithm(scenario.algorithm), scenario.ids
+    knows, links_of = page.model.knows, TOPOLOGIES[page.model.topology]
+    parameters = parse_parameters(page, scenario.parameters)
+    identity = ids[position] if page.model.identity == "unique" else None
+    seed = f"{scenario.seed}/{position}/{incarnation}"
+    named = "neighbours" in knows
+    if page.model.failures == "none":
+        view = View(identity, (), len(ids), seed)
+        return Reelection(
+            view,
+            page,
+            position,
+            ids,
+            scenario.dead,
+            lambda members: links_of(position, members, ids, named),
+            **parameters,
+        )
+    links = links_of(position, tuple(range(len(ids))), ids, named)
+    node = page(View(identity, tuple(links), len(ids) if "n" in knows else None, seed), **parameters)
+    node.links = links
+    return node
+
+
+def choose_initiators(
+    policy: str, live: tuple[Position, ...], seed: int, victim: Position | None = None
+) -> tuple[Position, ...]:
+    """Who wakes spontaneously (`victim` None), or who acts on the suspicion of `victim`; ascending.
+
+    Raises:
+        ValueError: for a policy that is none, or a position that is not live on a cold start.
+    """
+    after = min(live, key=lambda p: (p <= victim, p)) if victim is not None else live[0]
+    if policy == "all":
+        return live
+    if policy == "one":
+        return (after,)
+    if policy.startswith("random:") and policy[7:].isdigit() and int(policy[7:]) > 0:
+        return tuple(sorted(random.Random(f"{seed}/initiators").sample(live, min(int(policy[7:]), len(live)))))
+    if not policy.replace(",", "").isdigit():
+        raise ValueError(
+            f"initiators cannot be {policy!r}; write all, one, random:K with K >= 1, or positions such as 0,3"
+        )
+    positions = {int(word) for word in policy.split(",") if word}
+    if victim is None and (foreign := sorted(positions.difference(live))):
+        raise ValueError(
+            f"initiator {foreign[0]} is not a live position; those are {live[0]} to {live[-1]} minus the dead"
+        )
+    return tuple(sorted(positions.intersection(live))) or (after,)
+
+
+def choose_ids(policy: str, page: type[Node], n: int, seed: int) -> tuple[tuple[Id, ...], tuple[Position, ...] | None]:
+    """Ids by position, and the initiators that the policy implies, if any.
+
+    Raises:
+        ValueError: for a policy that is none, a witness that the page does not have, or ids that are wrong for n.
+    """
+    if policy in ("best", "worst"):
+        witness = page.claims.best_case if policy == "best" else page.claims.worst_case
+        if witness is None:
+            raise ValueError(f"{page.__name__} has no {policy} case; choose random, ascending or descending ids")
+        return witness(n)
+    if policy == "ascending":
+        return tuple(range(1, n + 1)), None
+    if policy == "descending":
+        return tuple(range(n, 0, -1)), None
+    if policy == "random":
+        ids = list(range(1, n + 1))
+        random.Random(f"{seed}/ids").shuffle(ids)
+        return tuple(ids), None
+    try:
+        given = tuple(int(word) for word in policy.split(","))
+    except ValueError:
+        raise ValueError(
+            f"ids cannot be {policy!r}; write random, ascending, descending, best, worst or 3,1,2"
+        ) from None
+    if len(given) != n:
+        raise ValueError(f"{len(given)} ids for {n} nodes; give as many as there are nodes")
+    if len(set(given)) != n or min(given) < 1 or max(given) >= 2**62:
+        raise ValueError(f"ids {policy} are not distinct whole numbers from 1 to 2^62")
+    return given, None
+
+
+def trial_seed(seed: int, n: int, rep: int) -> int:
+    """The seed of a trial: it depends on these three alone, so that all algorithms meet the same ids and faults."""
+    return int.from_bytes(blake2b(f"{seed}/{n}/{rep}".encode(), digest_size=6).digest())
