@@ -25,7 +25,7 @@ from algorithms.model import Announcement, Id, Key, Message, Node, Port, Positio
 Links = dict[Port, tuple[Position, Port]]
 
 
-class Newer(Announcement):
+class Newer(Announcement, frozen=True):
     """ "There is a later election than yours": its key is the frame's, `leader` is 0 while it is unsettled."""
 
     leader: Id

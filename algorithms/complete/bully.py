@@ -39,20 +39,20 @@ from algorithms.model import (
 )
 
 
-class Election(Message):
+class Election(Message, frozen=True):
     epoch: int
 
 
-class Ok(Message):
+class Ok(Message, frozen=True):
     epoch: int
 
 
-class Coordinator(Announcement):
+class Coordinator(Announcement, frozen=True):
     epoch: int
     leader: Id
 
 
-class Epoch(Message):
+class Epoch(Message, frozen=True):
     """What survives a crash."""
 
     epoch: int
@@ -120,6 +120,7 @@ class Bully(Node):
     def on_suspect(self, port: Port) -> None:
         if port == self.leader:
             self.adopt(self.epoch + 1)
+        if self.leader is None:
             self.begin()
 
     def on_recover(self, record: Message | None) -> None:

@@ -38,26 +38,26 @@ from algorithms.model import (
 )
 
 
-class Election(Message):
+class Election(Message, frozen=True):
     stamp: int
     id: Id
     clock: int
 
 
-class Object(Message):
+class Object(Message, frozen=True):
     stamp: int
     id: Id
 
 
-class Ack(Message):
+class Ack(Message, frozen=True):
     pass
 
 
-class Appoint(Message):
+class Appoint(Message, frozen=True):
     pass
 
 
-class Coordinator(Announcement):
+class Coordinator(Announcement, frozen=True):
     stamp: int
     id: Id
 

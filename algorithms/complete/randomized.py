@@ -29,7 +29,7 @@ from algorithms.model import (
 )
 
 
-class Draw(Message):
+class Draw(Message, frozen=True):
     round: int
     value: int
 
@@ -72,7 +72,12 @@ class Randomized(Node):
         "redraw": choice("tied", "all", meaning="who draws again after a tie"),
     }
     claims = Claims(
-        messages=_messages, all=_BOUNDS, one=_BOUNDS, time="δ a round, 1.4 to 2 rounds", bits="O(log n) a message"
+        messages=_messages,
+        drawn=Draw,
+        all=_BOUNDS,
+        one=_BOUNDS,
+        time="δ a round, 1.4 to 2 rounds",
+        bits="O(log n) a message",
     )
 
     range: int

@@ -34,11 +34,11 @@ from algorithms.model import (
 )
 
 
-class Election(Message):
+class Election(Message, frozen=True):
     id: Id
 
 
-class Leader(Announcement):
+class Leader(Announcement, frozen=True):
     id: Id
 
 

@@ -31,12 +31,12 @@ from algorithms.model import (
 )
 
 
-class Election(Message):
+class Election(Message, frozen=True):
     origin: Id
     ids: tuple[Id, ...]
 
 
-class Coordinator(Announcement):
+class Coordinator(Announcement, frozen=True):
     origin: Id
     ids: tuple[Id, ...]
 

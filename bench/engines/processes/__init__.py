@@ -35,7 +35,7 @@ class Processes:
         self.opened: Opened | None = None
         self.connection, theirs = Pipe()
         descriptor = theirs.fileno()
-        command = [sys.executable, "-m", "bench.engines.processes.launcher", str(descriptor), str(os.getpid())]
+        command = [sys.executable, "-m", "bench.engines.processes", str(descriptor), str(os.getpid())]
         self.launcher = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=[descriptor])
         theirs.close()
         self.decode = msgspec.msgpack.Decoder(Reply).decode
@@ -65,7 +65,7 @@ class Processes:
         """
         try:
             self.connection.send_bytes(msgspec.msgpack.encode(request))
-            reply = self.decode(self.connection.recv_bytes())
+            reply: Reply = self.decode(self.connection.recv_bytes())
         except (EOFError, OSError) as error:
             raise HarnessError(f"the launcher of the node processes ended: {error or 'end of file'}") from None
         if isinstance(reply, Failure):

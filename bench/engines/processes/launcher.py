@@ -378,15 +378,15 @@ class Cluster:
             observation.planned = len(blow.victims)
             time.sleep(blow.after)
             observation.began = time.monotonic_ns()
-            for victim in blow.victims:
-                self.strike(name, victim, observation)
+            for target in blow.victims:
+                self.strike(name, target, observation)
             live = tuple(p for p in live if p not in blow.victims)
             if live:
                 acting = choose_initiators(scenario.initiators, live, seed, blow.victims[0])
-                for victim in blow.victims:
-                    self.command(wire.SUSPECT, live, acting, victim)
+                for target in blow.victims:
+                    self.command(wire.SUSPECT, live, acting, target)
                 self.await_acknowledgements(live)
-                self.command(wire.WAKE, acting)
+                self.command(wire.WAKE, live)
             observation.stop = self.await_quiet(label, deadline, dirty=True)
             return before
         observation.stop = self.await_quiet(label if armed is not live else (scenario.algorithm, "none"), deadline)
@@ -394,8 +394,7 @@ class Cluster:
             return before
         observation.planned = 1
         leaders = {self.words[self.memory.word(p) + shm.LEADER] for p in live}
-        victim = scenario.ids.index(leaders.pop()) if len(leaders) == 1 and 0 not in leaders else None
-        if victim is None or victim not in self.pids:
+        if len(leaders) != 1 or 0 in leaders or (victim := scenario.ids.index(leaders.pop())) not in self.pids:
             return before
         observation.began = observation.counted_from = time.monotonic_ns()
         self.strike(name, victim, observation)
@@ -457,7 +456,3 @@ def main() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     serve(Connection(descriptor))
-
-
-if __name__ == "__main__":
-    main()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from algorithms.model import CancelTimer, Elect, Message, Node, Save, Send, SetTimer
+from algorithms.model import CancelTimer, Elect, Key, Message, Node, Save, Send, SetTimer
 from algorithms.reelection import Newer
 from bench.engines.processes import memory as shm
 from bench.engines.processes import wire
@@ -87,7 +87,8 @@ class Worker:
         self.pieces: dict[int, bytes] = {}
         self.ready = []
         self.sequence = self.handled = self.logged = self.depth = self.max_hop = self.epoch = 0
-        self.key, self.down, self.check = (0, ()), b"", 0
+        self.key: Key = (0, ())
+        self.down, self.check = b"", 0
         self.last: Message | None = None
         self.body, self.kind = b"", 0
         self.delta_ns = int(self.scenario.delta * 1e9)
@@ -351,7 +352,7 @@ class Worker:
             if flags & wire.MARK:
                 self.depth = self.max_hop = 0
                 self.words[self.first + shm.MAX_HOP] = self.words[self.first + shm.DEPTH] = 0
-            if flags & wire.INITIATOR:
+            if flags & wire.INITIATOR or self.node.leader is None:  # who has no leader yet acts whatever the policy
                 self.ready.append(lambda: self.suspect(number))
             self.measure_usage()
             self.show_busy()

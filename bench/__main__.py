@@ -1,0 +1,199 @@
+"""The command line. Each command is a short function that calls one module."""
+
+import json
+import os
+import shlex
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench import __version__
+from bench.settings import BadInput
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="election-bench")
+def cli() -> None:
+    """Leader elections on real processes: which one, at what cost, and what happens to it when things fail.
+
+    Example: election-bench run -a bully,chang_roberts -n 4,8,16 -t 20
+    """
+
+
+@cli.command("list")
+@click.argument("what", type=click.Choice(["algorithms", "faults", "profiles", "engines"]), default="algorithms")
+def list_(what: str) -> None:
+    """The catalogue: algorithms with their models and costs, faults, profiles or engines.
+
+    Example: election-bench list faults
+    """
+    from bench.catalogue import print_catalogue
+
+    print_catalogue(what)
+
+
+@cli.command()
+@click.option("-a", "--algorithms", help="Names, or package.module:Class for one's own.")
+@click.option("-n", "--nodes", help="Sizes, such as 4,8,16.")
+@click.option("-f", "--faults", help="What goes wrong: none, leader-crash, ... (see: list faults).")
+@click.option("-e", "--engine", help="processes.")
+@click.option("-t", "--trials", help="Trials a cell.")
+@click.option("-s", "--seed", help="Everything random comes from it.")
+@click.option("--ids", help="random, ascending, descending, best, worst, or 3,1,2 in ring order.")
+@click.option("--initiators", help="all, one, random:K, or positions such as 0,3.")
+@click.option("--dead", help="Positions that are down from the start.")
+@click.option("--detector", help="How crashes are noticed: perfect.")
+@click.option("--delta", help="Bound on one hop, such as 50ms; auto measures it.")
+@click.option("--horizon", help="The longest a trial may take, such as 30s, or auto.")
+@click.option("--param", multiple=True, help="An algorithm's own, such as bully.coordinator=lower; repeatable.")
+@click.option("--profile", help="quick, default, full, or the path of a TOML file.  [default: default]")
+@click.option("-o", "--out", help="Folder of the results.  [default: results/<time>]")
+@click.option("--resume", is_flag=True, help="Finish the run in --out (or results/latest).")
+@click.option("--no-report", is_flag=True, help="Leave figures and report out.")
+@click.option("--json", "as_json", is_flag=True, help="Each finished row as one JSON object a line on stdout.")
+def run(out: str | None, resume: bool, no_report: bool, as_json: bool, profile: str | None, **given: Any) -> None:
+    """Run a sweep on real processes and write RESULTS: raw rows, figures and a report.
+
+    Options that are not given come from the profile.
+
+    Example: election-bench run -a bully,ring -n 4,8 -f none,leader-crash -t 20 -o results/first
+    """
+    from bench.progress import run_and_show
+    from bench.settings import make_settings, read_profile
+    from bench.store import Run, read_manifest
+    from bench.sweep import make_manifest
+
+    options = {name: list(value) if name == "param" else value for name, value in given.items() if value}
+    if resume:
+        folder = Path(out or "results/latest").resolve()
+        stored = read_manifest(folder)["settings"]
+        settings = settings_of(stored)
+        if options or profile:
+            base = read_profile(profile or stored["profile"] or "default")
+            asked = make_settings(base | options, stored["profile"])
+            for field in settings.__struct_fields__:
+                if (
+                    field != "profile"
+                    and getattr(asked, field) != getattr(settings, field)
+                    and (field in given or profile)
+                ):
+                    raise BadInput(f"--{field}: the run to resume has another; leave it out, or start a new run")
+        check_machine(settings.nodes)
+        results = Run.resume(folder)
+    else:
+        base = read_profile(profile or "default")
+        settings = make_settings(base | options, profile or "default")
+        folder = Path(out) if out else Path("results") / time.strftime(f"%Y-%m-%d-%H%M%S-{Path(settings.profile).stem}")
+        Run.check_new(folder)
+        check_machine(settings.nodes)
+        results = Run.create(folder, make_manifest(settings, folder, "election-bench " + shlex.join(sys.argv[1:])))
+        results.point_latest()
+    sys.exit(run_and_show(results, settings, as_json, report=not no_report))
+
+
+def settings_of(stored: dict[str, Any]) -> Any:
+    """Settings as a manifest holds them."""
+    import msgspec
+
+    from bench.settings import Settings
+
+    return msgspec.convert(stored, Settings)
+
+
+def check_machine(sizes: tuple[int, ...]) -> None:
+    """Refuse sizes that this machine cannot hold.
+
+    Raises:
+        BadInput: says which limit is too low and how to raise it.
+    """
+    from bench.calibrate import check_limits
+
+    try:
+        check_limits(max(sizes))
+    except ValueError as error:
+        raise BadInput(f"--nodes: {error}") from None
+
+
+@cli.command()
+@click.argument("folder", metavar="RUN", default="results/latest")
+def report(folder: str) -> None:
+    """Rebuild figures and report from the stored rows of RUN alone.
+
+    Example: election-bench report results/latest
+    """
+    from bench.report import build_report
+
+    try:
+        click.echo(build_report(Path(folder).resolve()))
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+
+
+@cli.command()
+@click.option("-n", "--nodes", default="8,64,256", help="Sizes whose delta is measured.  [default: 8,64,256]")
+@click.option("--json", "as_json", is_flag=True, help="The rows as one JSON list.")
+def calibrate(nodes: str, as_json: bool) -> None:
+    """What this machine can do: a hop beside a bare pipe ring, start-up beside bare forks, the delta that follows.
+
+    Example: election-bench calibrate -n 8,64
+    """
+    from bench.calibrate import calibrate as measure
+    from bench.catalogue import print_calibration
+
+    try:
+        sizes = tuple(int(word) for word in nodes.split(","))
+    except ValueError:
+        raise BadInput(f"--nodes: {nodes!r} are no sizes; write such as 8,64") from None
+    if min(sizes) < 1:
+        raise BadInput(f"--nodes: {min(sizes)} is too small; it must be at least 1")
+    check_machine((*sizes, 256))
+    rows = measure(sizes)
+    if as_json:
+        click.echo(json.dumps(rows))
+    else:
+        print_calibration(rows)
+
+
+def interrupt(_signal: int, _frame: object) -> None:
+    """SIGTERM ends a run as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Entry point of `election-bench`; a traceback never reaches a user."""
+    from bench.engines.processes import HarnessError
+
+    sys.path.insert(0, os.getcwd())  # for algorithms of the user's own
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        code = cli.main(standalone_mode=False)
+    except BadInput as error:
+        click.echo(f"election-bench: {error}", err=True)
+        code = 2
+    except click.ClickException as error:
+        click.echo(f"election-bench: {error.format_message()}", err=True)
+        code = 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("election-bench: interrupted", err=True)
+        code = 130
+    except BrokenPipeError:
+        sys.stdout = None  # whoever read it has gone; nothing more can be said there
+        code = 0
+    except HarnessError as error:
+        click.echo(f"election-bench: the harness failed: {error}", err=True)
+        code = 3
+    except Exception as error:
+        if os.environ.get("ELECTION_BENCH_TRACEBACK"):
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        click.echo(f"election-bench: the harness failed: {reason} (ELECTION_BENCH_TRACEBACK=1 shows where)", err=True)
+        code = 3
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

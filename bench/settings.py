@@ -1,0 +1,227 @@
+"""Settings of a run: what the options and a profile say, checked before anything is written."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.faults import parse_faults, seconds
+from bench.scenario import (
+    Scenario,
+    choose_ids,
+    choose_initiators,
+    find_algorithm,
+    parse_parameters,
+    trial_seed,
+)
+
+PROFILES = Path(__file__).parent / "profiles"
+
+
+class BadInput(Exception):
+    """What the user asked for is wrong; the message is one line that names the option and what would be accepted."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a run is asked to do; the fields are the options of `run`, as text where they are text there."""
+
+    algorithms: tuple[str, ...]
+    nodes: tuple[int, ...]
+    faults: tuple[str, ...] = ("none", "leader-crash")
+    engine: str = "processes"
+    trials: int = 20
+    seed: int = 1
+    ids: str = "random"
+    initiators: str = "all"
+    dead: tuple[int, ...] = ()
+    detector: str = "perfect"
+    delta: str = "auto"
+    horizon: str = "auto"
+    parameters: dict[str, dict[str, str]] = {}
+    profile: str = ""
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """One trial of a run, before it runs."""
+
+    trial: int
+    rep: int
+    scenario: Scenario
+
+
+def read_profile(name: str) -> dict[str, Any]:
+    """Options from a TOML profile, by name of `run`'s long options; `name` is one of ours or a path.
+
+    Raises:
+        BadInput: if there is no such profile, it is no TOML, or it holds an unknown option.
+    """
+    path = PROFILES / f"{name}.toml" if "/" not in name and not name.endswith(".toml") else Path(name)
+    try:
+        options = tomllib.loads(path.read_text())
+    except OSError:
+        ours = ", ".join(sorted(profile.stem for profile in PROFILES.glob("*.toml")))
+        raise BadInput(f"--profile: cannot read {name!r}; there are {ours}, or give the path of a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"--profile: {name!r} is no TOML: {error}") from None
+    known = {*Settings.__struct_fields__, "param"} - {"profile", "parameters"}
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise BadInput(f"--profile: {name!r} sets {unknown[0]!r}; it may set {', '.join(sorted(known))}")
+    return options
+
+
+def _words(value: Any) -> list[str]:
+    """A list, or a comma-separated text, as words."""
+    return [str(word) for word in value] if isinstance(value, list) else str(value).split(",")
+
+
+def _whole(option: str, text: object, least: int) -> int:
+    try:
+        value = int(str(text))
+    except ValueError:
+        raise BadInput(f"--{option}: {text!r} is no whole number") from None
+    if value < least:
+        raise BadInput(f"--{option}: {value} is too small; it must be at least {least}")
+    return value
+
+
+def _parse_parameters(words: list[str], algorithms: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    parameters: dict[str, dict[str, str]] = {}
+    for word in words:
+        target, equals, value = word.partition("=")
+        algorithm, dot, name = target.rpartition(".")
+        if not equals or not dot:
+            raise BadInput(f"--param: {word!r} is not of the form algorithm.name=value")
+        if algorithm not in algorithms:
+            raise BadInput(f"--param: {word!r} is for {algorithm!r}, which is not among --algorithms")
+        parameters.setdefault(algorithm, {})[name] = value
+    return parameters
+
+
+def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
+    """Settings from options by their long names (a list or a text each), checked one by one.
+
+    Raises:
+        BadInput: for the first that is wrong.
+    """
+    algorithms = tuple(dict.fromkeys(word.strip() for word in _words(options["algorithms"])))
+    parameters = _parse_parameters(_words(options["param"]) if options.get("param") else [], algorithms)
+    for algorithm in algorithms:
+        try:
+            page = find_algorithm(algorithm)
+        except ValueError as error:
+            raise BadInput(f"--algorithms: {error}") from None
+        try:
+            parse_parameters(page, parameters.get(algorithm, {}))
+        except ValueError as error:
+            raise BadInput(f"--param: {algorithm}: {error}") from None
+    faults = options.get("faults", "none,leader-crash")
+    try:
+        parsed = parse_faults(",".join(faults) if isinstance(faults, list) else faults)
+    except ValueError as error:
+        raise BadInput(f"--faults: {error}") from None
+    for option in ("delta", "horizon"):
+        if options.get(option, "auto") != "auto":
+            try:
+                if seconds(str(options[option])) <= 0:
+                    raise ValueError("it must be more than nothing")
+            except ValueError as error:
+                raise BadInput(f"--{option}: {error}, or auto") from None
+    for option, only in (("engine", "processes"), ("detector", "perfect")):
+        if options.get(option, only) != only:
+            raise BadInput(f"--{option}: {options[option]!r} is not to be had; there is {only}")
+    settings = Settings(
+        algorithms=algorithms,
+        nodes=tuple(dict.fromkeys(_whole("nodes", word, 1) for word in _words(options["nodes"]))),
+        faults=tuple(dict.fromkeys(map(str, parsed))),
+        trials=_whole("trials", options.get("trials", 20), 1),
+        seed=_whole("seed", options.get("seed", 1), 0),
+        ids=",".join(_words(options.get("ids", "random"))),
+        initiators=",".join(_words(options.get("initiators", "all"))),
+        dead=tuple(
+            sorted({_whole("dead", word, 0) for word in _words(options["dead"])}) if options.get("dead") else ()
+        ),
+        delta=str(options.get("delta", "auto")),
+        horizon=str(options.get("horizon", "auto")),
+        parameters=parameters,
+        profile=profile,
+    )
+    check_settings(settings, initiators_given="initiators" in options)
+    return settings
+
+
+def check_settings(settings: Settings, initiators_given: bool) -> None:
+    """Check what depends on several options: dead nodes, ids and initiators for every size.
+
+    Raises:
+        BadInput: for the first that is wrong.
+    """
+    if initiators_given and settings.initiators == "":
+        raise BadInput("--initiators: nobody would start; write all, one, random:K or positions")
+    for n in settings.nodes:
+        if settings.dead and settings.dead[-1] >= n:
+            raise BadInput(
+                f"--dead: there is no position {settings.dead[-1]} among {n} nodes; positions are 0 to {n - 1}"
+            )
+        live = n - len(settings.dead)
+        if live < 1:
+            raise BadInput(f"--dead: all {n} nodes would be down; leave at least one")
+        deadly = [fault for fault in settings.faults if fault != "none"]
+        if live < 2 and deadly:
+            raise BadInput(f"--faults: {deadly[0]} at n = {n} with {live} live would leave nobody; use more --nodes")
+        for algorithm in settings.algorithms:
+            try:
+                make_scenario(settings, algorithm, n, "none", 0, 1.0)
+            except ValueError as error:
+                option = "initiators" if "initiator" in str(error) else "ids"
+                raise BadInput(f"--{option}: {error}") from None
+
+
+def make_scenario(settings: Settings, algorithm: str, n: int, fault: str, rep: int, delta: float) -> Scenario:
+    """One trial of a run; `delta` (s) is the bound on one hop in force.
+
+    Raises:
+        ValueError: if ids or initiators are wrong for n.
+    """
+    seed = trial_seed(settings.seed, n, rep)
+    ids, implied = choose_ids(settings.ids, find_algorithm(algorithm), n, seed)
+    initiators = settings.initiators
+    if implied is not None and initiators == "all" and (starts := set(implied) - set(settings.dead)):
+        initiators = ",".join(map(str, sorted(starts)))
+    scenario = Scenario(
+        algorithm=algorithm,
+        parameters=settings.parameters.get(algorithm, {}),
+        ids=ids,
+        initiators=initiators,
+        dead=settings.dead,
+        fault=parse_faults(fault)[0],
+        detector=settings.detector,
+        delta=delta,
+        horizon=choose_horizon(settings.horizon, n, delta),
+        seed=seed,
+    )
+    choose_initiators(initiators, scenario.live, seed)
+    return scenario
+
+
+def choose_horizon(text: str, n: int, delta: float) -> float:
+    """The longest a trial may take, in seconds; `auto` leaves room for n² messages and many timeouts."""
+    return 20 + 40 * delta + 2e-4 * n * n if text == "auto" else seconds(text)
+
+
+def plan(settings: Settings, deltas: Mapping[int, float]) -> list[Planned]:
+    """All trials of a run, in the order in which they run: interleaved over algorithms, repetition by repetition, so
+    that drift of the machine hits all alike."""
+    cells = [
+        (algorithm, n, fault, rep)
+        for n in settings.nodes
+        for fault in settings.faults
+        for rep in range(settings.trials)
+        for algorithm in settings.algorithms
+    ]
+    return [
+        Planned(trial, rep, make_scenario(settings, algorithm, n, fault, rep, deltas[n]))
+        for trial, (algorithm, n, fault, rep) in enumerate(cells)
+    ]
