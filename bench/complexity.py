@@ -56,13 +56,8 @@ def compare_with_theory(row: Trial, kinds: list[KindCount], observation: Observa
             ("verdict", row.verdict, "elected"),
             ("violations", row.violations, 0),
             ("epochs", row.epochs, 1),
-            ("messages unaccounted for", unaccounted(row), 0),
+            ("messages unaccounted for", row.unaccounted, 0),
         )
         if value != right
     ]
     return wrong
-
-
-def unaccounted(row: Trial) -> int:
-    """sent + duplicated - received - dropped - lost - in_flight: 0 in every sound trial."""
-    return row.sent + row.duplicated - row.received - row.dropped - row.lost - row.in_flight

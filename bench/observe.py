@@ -62,12 +62,16 @@ def match_messages(observation: Observation) -> tuple[int, int]:
     """Messages lost, to the dead or by them, and messages in flight between the living, by matching the logs.
 
     A message is known by (source, sequence); the identity sent + duplicated = received + dropped + lost + in_flight is
-    then a check of the counters, not their definition.
+    then a check of the counters, not their definition. Where a log overflowed nothing can be matched: what was sent and
+    not received is then called in flight, and the row's `log_lost` says so.
     """
     alive = [state.alive for state in observation.nodes]
     everything = observation.stop != "quiescent"
     if all(alive) and not everything:
         return 0, 0
+    if any(state.after[shm.LOG_LOST] for state in observation.nodes):
+        counts = [count_node(state, not everything, observation.counted_from) for state in observation.nodes]
+        return 0, sum(sum(c.sent.values()) - c.received for c in counts)
     pending: dict[tuple[Position, int], Position] = {}
     for source, state in enumerate(observation.nodes):
         for record in records(state):
@@ -96,7 +100,7 @@ def find_reigns(observation: Observation, scenario: Scenario, end: int) -> list[
             if current is not None and not (record.what == shm.ELECT and key == current.key):
                 current.end, current = record.time, None
             if record.what == shm.ELECT and record.value == scenario.ids[position] and current is None:
-                current = Reign(position, key, record.time, deaths.get(position, end))
+                current = Reign(position, key, record.time, deaths.get(position, end + 1))
                 reigns.append(current)
     return reigns
 

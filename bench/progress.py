@@ -10,7 +10,7 @@ import msgspec
 from bench.engines.processes import HarnessError
 from bench.settings import Planned, Settings
 from bench.store import Run
-from bench.sweep import is_broken_promise, sweep
+from bench.sweep import sweep
 from bench.trial import Trial
 
 
@@ -69,7 +69,7 @@ def run_and_show(run: Run, settings: Settings, as_json: bool, report: bool) -> i
         for row in sweep(run, settings, progress.begin, progress.note):
             if as_json:
                 click.echo(encode(row).decode())
-            if is_broken_promise(row):
+            if row.is_broken:
                 broken.append(row)
     except KeyboardInterrupt:
         progress.close()

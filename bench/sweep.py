@@ -102,10 +102,3 @@ def sweep(
                 yield row
     run.manifest["finished"] = True
     run.write_manifest()
-
-
-def is_broken_promise(row: Trial) -> bool:
-    """Whether a trial shows a fault of ours: no single leader, or two, or lost account, inside the declared model."""
-    unaccounted = row.sent + row.duplicated - row.received - row.dropped - row.lost - row.in_flight
-    promised = row.within_model and row.faults_fired == row.faults_planned
-    return row.stop == "error" or (promised and (row.verdict != "elected" or row.violations > 0 or unaccounted != 0))

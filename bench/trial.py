@@ -91,6 +91,18 @@ class Trial(msgspec.Struct, kw_only=True):
     log_lost: int
     error: str
 
+    @property
+    def unaccounted(self) -> int:
+        """sent + duplicated - received - dropped - lost - in_flight: 0 in every sound trial."""
+        return self.sent + self.duplicated - self.received - self.dropped - self.lost - self.in_flight
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the trial shows an error of ours or of the page: a promise broken inside the declared model."""
+        promised = self.within_model and self.faults_fired == self.faults_planned
+        kept = self.verdict == "elected" and self.violations == 0 and self.unaccounted == 0
+        return self.stop == "error" or (promised and not kept)
+
 
 class KindCount(msgspec.Struct, frozen=True):
     """One row of `kinds.csv`: messages and bytes of one kind in one trial.

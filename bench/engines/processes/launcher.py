@@ -192,14 +192,14 @@ class Cluster:
         for position in [p for p in self.pids if p not in wanted]:
             self.kill(position)
         self.drain()
+        for position in range(self.n):
+            if position not in self.pids:
+                self.memory.clear(position)
         missing = [position for position in live if position not in self.pids]
         for position in missing:
             self.dead.unregister(self.inboxes[position])
             self.fork(position)
         self.await_acknowledgements(missing, 1)
-        for position in range(self.n):
-            if position not in wanted:
-                self.memory.clear(position)
         self.drained = 0
 
     def drain(self) -> None:

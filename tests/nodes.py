@@ -1,0 +1,100 @@
+"""Nodes that misbehave, for tests that need one."""
+
+import os
+import time
+
+import msgspec
+
+from algorithms.model import Announcement, Message, Model, Node, Port
+from algorithms.ring.chang_roberts import ChangRoberts, Election
+
+MODEL = Model(
+    topology="complete", timing="asynchronous", channels="reliable", failures="none", knows=("n", "neighbours")
+)
+
+
+class Ping(Message, frozen=True):
+    value: int
+
+
+class Bulk(Announcement, frozen=True):
+    ids: tuple[int, ...]
+
+
+class Raises(Node):
+    """Raises at its first message."""
+
+    model = MODEL
+    messages = (Ping,)
+
+    def on_start(self) -> None:
+        self.broadcast(Ping(1))
+
+    def on_ping(self, port: Port, msg: Ping) -> None:
+        raise RuntimeError("planted")
+
+
+class RaisesAtBirth(Raises):
+    def init(self) -> None:
+        raise RuntimeError("stillborn")
+
+
+class Hangs(Raises):
+    """Never comes back from its first message."""
+
+    def on_ping(self, port: Port, msg: Ping) -> None:
+        while True:
+            time.sleep(1)
+
+
+class Exits(Raises):
+    """Ends its process at its first message."""
+
+    def on_ping(self, port: Port, msg: Ping) -> None:
+        os._exit(7)
+
+
+class Chatters(Raises):
+    """Answers for ever."""
+
+    def on_ping(self, port: Port, msg: Ping) -> None:
+        self.send(port, Ping(msg.value + 1))
+
+
+class Bulky(Node):
+    """All send all a message of many frames, at once."""
+
+    model = MODEL
+    messages = (Bulk,)
+
+    def init(self) -> None:
+        self.seen = 0
+
+    def on_start(self) -> None:
+        self.broadcast(Bulk(tuple(range(self.id * 10_000, self.id * 10_000 + 5_000))))
+
+    def on_bulk(self, port: Port, msg: Bulk) -> None:
+        assert msg.ids == tuple(range(port * 10_000, port * 10_000 + 5_000)), "a frame was torn"
+        self.seen += 1
+        if self.seen == self.n - 1:
+            self.elect(max(self.id, *self.ports))
+
+
+class Doubled(ChangRoberts):
+    """Chang-Roberts with one message too many: every token it starts is sent twice."""
+
+    def on_start(self) -> None:
+        if not self.participant:
+            self.participant = True
+            self.send(0, Election(self.id))
+            self.send(0, Election(self.id))
+
+
+class TwoLeaders(Raises):
+    """Everybody leads."""
+
+    def on_start(self) -> None:
+        self.elect(self.id)
+
+    def on_ping(self, port: Port, msg: Ping) -> None:
+        msgspec.structs.asdict(msg)

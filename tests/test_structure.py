@@ -1,0 +1,55 @@
+"""Who may import whom: read off the source, so that the architecture cannot rot unseen."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(path for path in (ROOT / "algorithms").glob("*/*.py") if path.name != "__init__.py")
+VIEWS = [ROOT / "bench" / f"{name}.py" for name in ("analyse", "plots", "report")]
+
+
+def imports(path: Path) -> set[str]:
+    """Names of the modules that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_a_page_imports_the_model_and_nothing_else(path: Path) -> None:
+    assert imports(path) == {"algorithms.model"}
+
+
+def test_algorithms_never_import_the_bench() -> None:
+    for path in (ROOT / "algorithms").rglob("*.py"):
+        assert not {name for name in imports(path) if name.split(".")[0] == "bench"}, path
+
+
+@pytest.mark.parametrize("path", VIEWS, ids=lambda path: path.stem)
+def test_views_of_stored_rows_import_no_engine(path: Path) -> None:
+    assert not {name for name in imports(path) if name.startswith(("bench.engines", "bench.sweep", "bench.calibrate"))}
+
+
+def test_a_node_process_carries_no_heavy_library() -> None:
+    code = "import sys, bench.engines.processes.launcher, bench.calibrate; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout.split()
+    assert "bench.engines.processes.worker" in loaded
+    assert not {"pandas", "numpy", "matplotlib", "scipy", "click", "rich", "jinja2"}.intersection(loaded)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_a_page_tells_what_the_house_asks_of_it(path: Path) -> None:
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    headings = ["Model", "Guarantees", "Messages", "Complexity", "Beyond the model", "References"]
+    places = [text.index(f"\n{heading}") for heading in headings]
+    assert places == sorted(places)
