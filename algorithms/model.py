@@ -161,6 +161,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
         one: bounds when one node starts, uniformly chosen.
         time: latency in delta, in words.
         bits: size of all messages, in words.
+        source: author and year.
         drawn: the kind of message whose field `value` tells what a node drew, for pages whose count depends on it.
         best_case: n -> (ids, initiators) that reach the fewest messages, or None.
         worst_case: the same for the most.
@@ -171,6 +172,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     one: Bounds
     time: str
     bits: str
+    source: str
     depth: Callable[[Arrangement], int] | None = None
     drawn: type[Message] | None = None
     best_case: Callable[[int], tuple[tuple[Id, ...], tuple[Position, ...]]] | None = None

@@ -63,25 +63,20 @@ def run(out: str | None, resume: bool, no_report: bool, as_json: bool, profile: 
     Example: election-bench run -a bully,ring -n 4,8 -f none,leader-crash -t 20 -o results/first
     """
     from bench.progress import run_and_show
-    from bench.settings import make_settings, read_profile
+    from bench.settings import make_settings, options_of, read_profile, settings_of
     from bench.store import Run, read_manifest
     from bench.sweep import make_manifest
 
     options = {name: list(value) if name == "param" else value for name, value in given.items() if value}
     if resume:
         folder = Path(out or "results/latest").resolve()
-        stored = read_manifest(folder)["settings"]
-        settings = settings_of(stored)
-        if options or profile:
-            base = read_profile(profile or stored["profile"] or "default")
-            asked = make_settings(base | options, stored["profile"])
-            for field in settings.__struct_fields__:
-                if (
-                    field != "profile"
-                    and getattr(asked, field) != getattr(settings, field)
-                    and (field in given or profile)
-                ):
-                    raise BadInput(f"--{field}: the run to resume has another; leave it out, or start a new run")
+        settings = settings_of(read_manifest(folder)["settings"])
+        asked = make_settings(
+            options_of(settings) | (read_profile(profile) if profile else {}) | options, settings.profile
+        )
+        for field in settings.__struct_fields__:
+            if getattr(asked, field) != getattr(settings, field):
+                raise BadInput(f"--{field}: the run to resume has another; leave it out, or start a new run")
         check_machine(settings.nodes)
         results = Run.resume(folder)
     else:
@@ -93,15 +88,6 @@ def run(out: str | None, resume: bool, no_report: bool, as_json: bool, profile: 
         results = Run.create(folder, make_manifest(settings, folder, "election-bench " + shlex.join(sys.argv[1:])))
         results.point_latest()
     sys.exit(run_and_show(results, settings, as_json, report=not no_report))
-
-
-def settings_of(stored: dict[str, Any]) -> Any:
-    """Settings as a manifest holds them."""
-    import msgspec
-
-    from bench.settings import Settings
-
-    return msgspec.convert(stored, Settings)
 
 
 def check_machine(sizes: tuple[int, ...]) -> None:

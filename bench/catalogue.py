@@ -11,10 +11,15 @@ from bench.faults import FAULTS
 from bench.settings import PROFILES, read_profile
 
 
+def console() -> Console:
+    """Where tables go: as wide as the terminal, or wide enough where there is none."""
+    return Console(width=None if sys.stdout.isatty() else 150)
+
+
 def print_catalogue(what: str) -> None:
     """Print the algorithms, faults, profiles or engines that there are."""
     table = {"algorithms": algorithms, "faults": faults, "profiles": profiles, "engines": engines}[what]()
-    Console().print(table)
+    console().print(table)
 
 
 def algorithms() -> Table:
@@ -24,14 +29,12 @@ def algorithms() -> Table:
     )
     for name, page in ALGORITHMS.items():
         model, claims = page.model, page.claims
-        reference = (sys.modules[page.__module__].__doc__ or "").split("References")[-1]
         survives = "crashes" if model.failures == "crash" else "by re-election"
         costs = [
             " / ".join(dict.fromkeys(formula.text for formula in (bounds.best, bounds.mean, bounds.worst)))
             for bounds in (claims.all, claims.one)
         ]
-        source = " ".join(reference.split()).split(", ")[0].split(": ")[0]
-        table.add_row(name, f"{model.topology}, {model.timing}", survives, *costs, claims.time, source)
+        table.add_row(name, f"{model.topology}, {model.timing}", survives, *costs, claims.time, claims.source)
     table.caption = "messages of one election, announcement included; H is the harmonic number"
     return table
 
@@ -65,4 +68,4 @@ def print_calibration(rows: list[dict[str, Any]]) -> None:
     table = Table("what", "ours", "against", "ratio")
     for row in rows:
         table.add_row(*(str(row[column]) for column in ("what", "ours", "against", "ratio")))
-    Console().print(table)
+    console().print(table)

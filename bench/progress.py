@@ -98,9 +98,9 @@ def show_report(folder: Path, quiet: bool) -> None:
 
     path = build_report(folder)
     if not quiet:
-        from rich.console import Console
+        from bench.catalogue import console
 
-        Console().print(summary_table(folder))
+        console().print(summary_table(folder))
         click.echo(f"report: {path}")
 
 

@@ -74,7 +74,7 @@ def read_profile(name: str) -> dict[str, Any]:
 
 def _words(value: Any) -> list[str]:
     """A list, or a comma-separated text, as words."""
-    return [str(word) for word in value] if isinstance(value, list) else str(value).split(",")
+    return [str(word) for word in value] if isinstance(value, (list, tuple)) else str(value).split(",")
 
 
 def _whole(option: str, text: object, least: int) -> int:
@@ -119,7 +119,7 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
             raise BadInput(f"--param: {algorithm}: {error}") from None
     faults = options.get("faults", "none,leader-crash")
     try:
-        parsed = parse_faults(",".join(faults) if isinstance(faults, list) else faults)
+        parsed = parse_faults(",".join(_words(faults)))
     except ValueError as error:
         raise BadInput(f"--faults: {error}") from None
     for option in ("delta", "horizon"):
@@ -150,6 +150,19 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
     )
     check_settings(settings, initiators_given="initiators" in options)
     return settings
+
+
+def settings_of(stored: dict[str, Any]) -> Settings:
+    """Settings as a manifest holds them."""
+    return msgspec.convert(stored, Settings)
+
+
+def options_of(settings: Settings) -> dict[str, Any]:
+    """The options that `make_settings` turns into `settings`."""
+    options: dict[str, Any] = msgspec.to_builtins(settings)
+    parameters = options.pop("parameters").items()
+    del options["profile"]
+    return options | {"param": [f"{a}.{name}={text}" for a, texts in parameters for name, text in texts.items()]}
 
 
 def check_settings(settings: Settings, initiators_given: bool) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from algorithms import ALGORITHMS
 from algorithms.complete.bully import Bully, Coordinator, Election, Epoch, Ok
-from algorithms.model import CancelTimer, Elect, Effect, Message, Node, Port, Save, Send, SetTimer, View
+from algorithms.model import CancelTimer, Effect, Elect, Message, Node, Port, Save, Send, SetTimer, View
 from bench.scenario import parse_parameters
 
 

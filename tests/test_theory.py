@@ -1,5 +1,6 @@
 """The closed forms: against the published numbers, and against each other."""
 
+from collections.abc import Mapping
 from itertools import permutations
 from math import inf
 
@@ -15,7 +16,7 @@ def cost(
     ids: tuple[int, ...],
     initiators: tuple[int, ...] | None = None,
     dead: tuple[int, ...] = (),
-    draws: dict[int, tuple[int, ...]] | None = None,
+    draws: Mapping[int, tuple[int, ...]] | None = None,
     **parameters: str,
 ) -> dict[str, int]:
     page = ALGORITHMS[name]
@@ -31,7 +32,9 @@ def total(*args: object, **kwargs: object) -> int:
 
 
 SIZES = (2, 3, 4, 5, 8, 16, 32, 64)
-TABLE = [  # name, parameters, initiators (None: all), dead strongest, totals at SIZES
+TABLE: list[
+    tuple[str, dict[str, str], tuple[int, ...] | None, int, tuple[int, ...]]
+] = [  # name, parameters, initiators (None: all), dead strongest, totals at SIZES
     ("bully", {}, None, 0, (3, 8, 15, 24, 63, 255, 1023, 4095)),
     ("bully", {}, None, 1, (2, 6, 12, 20, 56, 240, 992, 4032)),
     ("ring", {}, (0,), 0, (4, 6, 8, 10, 16, 32, 64, 128)),

@@ -101,6 +101,7 @@ class Bully(Node):
         ),
         time="2δ, or T + 2δ where stronger nodes are down",
         bits="O(log n) a message",
+        source="Garcia-Molina 1982",
         best_case=lambda n: (tuple(range(1, n + 1)), (n - 1,)),
         worst_case=lambda n: (tuple(range(1, n + 1)), tuple(range(n))),
     )

@@ -109,6 +109,7 @@ class Lamport(Node):
         one=Bounds(_ONE, _ONE, _ONE),
         time="3δ, or 4δ where the winner did not start",
         bits="O(log n) a message",
+        source="after Lamport 1978",
         best_case=lambda n: (tuple(range(1, n + 1)), (0,)),
         worst_case=lambda n: (tuple(range(1, n + 1)), tuple(range(n))),
     )

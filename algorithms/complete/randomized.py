@@ -78,6 +78,7 @@ class Randomized(Node):
         one=_BOUNDS,
         time="δ a round, 1.4 to 2 rounds",
         bits="O(log n) a message",
+        source="folklore",
     )
 
     range: int

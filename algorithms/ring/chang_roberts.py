@@ -103,6 +103,7 @@ class ChangRoberts(Node):
         ),
         time="2nδ",
         bits="O(log n) a message",
+        source="Chang, Roberts 1979",
         best_case=lambda n: (tuple(range(1, n + 1)), tuple(range(n))),
         worst_case=lambda n: (tuple(range(n, 0, -1)), tuple(range(n))),
     )

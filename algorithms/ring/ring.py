@@ -60,6 +60,7 @@ class Ring(Node):
         one=Bounds(_ONE, _ONE, _ONE),
         time="2nδ",
         bits="O(n log n) a message",
+        source="Tanenbaum 1995",
         best_case=lambda n: (tuple(range(1, n + 1)), (0,)),
         worst_case=lambda n: (tuple(range(1, n + 1)), tuple(range(n))),
     )

@@ -1,0 +1,261 @@
+"""The command line as a user meets it: rows, exit codes, one line for what is wrong, nothing left behind."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.settings import BadInput, Settings, make_settings, plan, read_profile
+
+COMMAND = (sys.executable, "-m", "bench")
+ROOT = Path(__file__).parent.parent
+
+
+def bench(*words: str, cwd: Path = ROOT, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, cwd=cwd, timeout=120)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "trials.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+SMALL = ("run", "-a", "chang_roberts,lamport", "-n", "3,5", "-t", "2", "--delta", "50ms", "--no-report")
+
+
+def test_a_run_leaves_its_rows(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    done = bench(*SMALL, "--json", "-o", str(out))
+    stored = rows(out)
+    assert len(stored) == 2 * 2 * 2 * 2
+    printed = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [str(row["trial"]) for row in printed] == [row["trial"] for row in stored]
+    assert {row["verdict"] for row in stored} == {"elected"}
+    assert {row["epochs"] for row in stored} == {"1"}
+    by_cell = {(row["n"], row["fault"], row["rep"]): set() for row in stored}  # type: dict[tuple[str, ...], set[str]]
+    for row in stored:
+        by_cell[row["n"], row["fault"], row["rep"]].add(row["ids"] + row["seed"])
+    assert all(len(seen) == 1 for seen in by_cell.values()), "algorithms of one repetition must meet the same ids"
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["finished"]
+    assert manifest["settings"]["seed"] == 1
+    with (out / "kinds.csv").open(newline="") as file:
+        sent = sum(int(kind["count"]) for kind in csv.DictReader(file))
+    assert sent == sum(int(row["messages"]) for row in stored)
+
+
+def test_a_run_can_be_repeated_from_its_seed(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        bench(
+            "run",
+            "-a",
+            "randomized,bully",
+            "-n",
+            "5",
+            "-t",
+            "5",
+            "-f",
+            "none",
+            "--no-report",
+            "-o",
+            str(tmp_path / name),
+        )
+    same = ("ids", "seed", "leader", "messages", "bytes")
+    one, two = ([[row[column] for column in same] for row in rows(tmp_path / name)] for name in ("one", "two"))
+    assert one == two
+
+
+def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    bench(*SMALL, "-o", str(out))
+    for name, whole in (
+        ("trials.csv", 9),
+        ("kinds.csv", 40),
+    ):  # what a kill leaves: kinds are written before their trial
+        lines = (out / name).read_bytes().splitlines(keepends=True)
+        (out / name).write_bytes(b"".join(lines[:whole]) + lines[whole][:3])
+    bench("run", "--resume", "--no-report", "-o", str(out))
+    stored = rows(out)
+    assert sorted(int(row["trial"]) for row in stored) == list(range(16))
+    with (out / "kinds.csv").open(newline="") as file:
+        kinds = list(csv.DictReader(file))
+    assert sum(int(kind["count"]) for kind in kinds) == sum(int(row["messages"]) for row in stored)
+
+
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_whatever_ends_the_harness_nothing_is_left_and_the_run_can_be_finished(
+    tmp_path: Path, blow: signal.Signals
+) -> None:
+    out = tmp_path / "run"
+    words = [
+        *COMMAND,
+        "run",
+        "-a",
+        "bully,ring",
+        "-n",
+        "16",
+        "-t",
+        "15",
+        "--delta",
+        "50ms",
+        "--no-report",
+        "-o",
+        str(out),
+    ]
+    process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 20
+    while not (out / "trials.csv").exists() or len(rows(out)) < 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(random.Random(int(blow)).uniform(0, 0.5))
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len(family) > 10
+    process.send_signal(blow)
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == (-blow if blow == signal.SIGKILL else 130), said
+    _, alive = psutil.wait_procs(family, timeout=2)
+    assert not alive
+    if blow != signal.SIGKILL:
+        assert "run --resume --out" in said
+    kept = len(rows(out))
+    bench("run", "--resume", "--no-report", "-o", str(out))
+    assert len(rows(out)) == 60 > kept >= 1
+
+
+BAD = [
+    (("-a", "buly"), "--algorithms: no algorithm 'buly'; did you mean 'bully'?"),
+    (("-a", "no.such:Thing"), "--algorithms: cannot load 'no.such:Thing'"),
+    (("-n", "0"), "--nodes: 0 is too small; it must be at least 1"),
+    (("-n", "four"), "--nodes: 'four' is no whole number"),
+    (("-t", "0"), "--trials: 0 is too small"),
+    (("-n", "3", "--ids", "1,2,2"), "--ids: ids 1,2,2 are not distinct"),
+    (("-n", "3", "--ids", "1,2"), "--ids: 2 ids for 3 nodes"),
+    (("-n", "3", "--ids", "wurst"), "--ids: ids cannot be 'wurst'"),
+    (("-a", "randomized", "-n", "3", "--ids", "worst"), "--ids: Randomized has no worst case"),
+    (("-n", "2", "--dead", "0,1"), "--dead: all 2 nodes would be down"),
+    (("-n", "2", "--dead", "5"), "--dead: there is no position 5 among 2 nodes"),
+    (("-n", "3", "--initiators", "0,7"), "--initiators: initiator 7 is not a live position"),
+    (("-n", "3", "--initiators", "nobody"), "--initiators: initiators cannot be 'nobody'"),
+    (("-n", "1", "-f", "leader-crash"), "--faults: leader-crash at n = 1 with 1 live would leave nobody"),
+    (("-f", "earthquake"), "--faults: no fault 'earthquake'; there are none, leader-crash"),
+    (("-f", "crash"), "--faults: crash needs one of rank=..., random=..."),
+    (("-f", "crash:rank=0"), "--faults: crash:rank cannot be '0'"),
+    (("--delta", "5"), "--delta: '5' is no duration; write one such as 5ms"),
+    (("--engine", "steam"), "--engine: 'steam' is not to be had"),
+    (("--param", "bully.colour=red"), "--param: bully: no parameter 'colour'"),
+    (("--param", "bully.victory=never"), "--param: bully: victory cannot be 'never'; it accepts immediate or wait"),
+    (("--param", "victory"), "--param: 'victory' is not of the form algorithm.name=value"),
+    (("--profile", "fastest"), "--profile: cannot read 'fastest'; there are default, full, quick"),
+    (("-n", "60000"), "--nodes: "),
+    (("--frobnicate",), "No such option"),
+]
+
+
+@pytest.mark.parametrize(("words", "says"), BAD, ids=lambda value: value if isinstance(value, str) else "-")
+def test_bad_input_gets_one_line_and_writes_nothing(tmp_path: Path, words: tuple[str, ...], says: str) -> None:
+    done = bench("run", "--profile", "quick", *words, "-o", str(tmp_path / "run"), code=2)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith(f"election-bench: {says}"), lines
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_foreign_and_unwritable_folders_are_refused(tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.tex").write_text("all I have")
+    done = bench(*SMALL, "-o", str(foreign), code=2)
+    assert "holds something that is no run" in done.stderr
+    assert [path.name for path in foreign.iterdir()] == ["thesis.tex"]
+    file = tmp_path / "file"
+    file.write_text("")
+    assert "--out: " in bench(*SMALL, "-o", str(file), code=2).stderr
+    assert "--out: " in bench(*SMALL, "-o", str(file / "below"), code=2).stderr
+    assert "is no run" in bench("run", "--resume", "-o", str(foreign), code=2).stderr
+    assert "is no run" in bench("report", str(foreign), code=2).stderr
+
+
+def test_an_existing_run_is_not_overwritten_and_not_mixed(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    bench(*SMALL, "-o", str(out))
+    assert "add --resume" in bench(*SMALL, "-o", str(out), code=2).stderr
+    done = bench("run", "--resume", "-n", "4", "-o", str(out), code=2)
+    assert done.stderr == "election-bench: --nodes: the run to resume has another; leave it out, or start a new run\n"
+    bench("run", "--resume", "-n", "3,5", "--no-report", "-o", str(out))
+
+
+def test_a_broken_profile_is_refused(tmp_path: Path) -> None:
+    for text, says in (("nodes = [", "is no TOML"), ("colour = 3", "sets 'colour'"), ("nodes = [0]", "0 is too small")):
+        profile = tmp_path / "mine.toml"
+        profile.write_text(f'algorithms = ["bully"]\n{"" if "nodes" in text else "nodes = [2]"}\n{text}\n')
+        assert says in bench("run", "--profile", str(profile), "-o", str(tmp_path / "run"), code=2).stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_algorithm_of_ones_own_runs_from_its_folder(tmp_path: Path) -> None:
+    source = (ROOT / "algorithms" / "ring" / "chang_roberts.py").read_text()
+    (tmp_path / "mine.py").write_text(source.replace("class ChangRoberts", "class Mine"))
+    words = [*COMMAND, "run", "-a", "mine:Mine", "-n", "4", "-t", "2", "--no-report", "-o", "run"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(words, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=60)
+    assert {row["verdict"] for row in rows(tmp_path / "run")} == {"elected"}
+
+
+def test_a_page_that_raises_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    words = (
+        "run",
+        "-a",
+        "tests.nodes:Raises,ring",
+        "-n",
+        "3",
+        "-t",
+        "2",
+        "-f",
+        "none",
+        "--no-report",
+        "-o",
+        str(tmp_path / "run"),
+    )
+    done = bench(*words, code=1)
+    assert "tests.nodes:Raises: node " in done.stderr
+    assert "raised RuntimeError: planted at Ping from node" in done.stderr
+    verdicts = [(row["algorithm"], row["verdict"]) for row in rows(tmp_path / "run")]
+    assert sorted(verdicts) == [("ring", "elected")] * 2 + [("tests.nodes:Raises", "unknown")] * 2
+
+
+@pytest.mark.parametrize("what", ["algorithms", "faults", "profiles", "engines"])
+def test_the_catalogue_lists(what: str) -> None:
+    said = bench("list", what).stdout
+    expected = {"algorithms": "chang_roberts", "faults": "leader-crash", "profiles": "quick", "engines": "processes"}
+    assert expected[what] in said
+
+
+def test_help_shows_an_example_everywhere() -> None:
+    for command in ((), ("run",), ("list",), ("report",), ("calibrate",)):
+        assert "Example: election-bench" in bench(*command, "--help").stdout
+
+
+def test_trials_are_interleaved_over_algorithms() -> None:
+    settings = Settings(algorithms=("ring", "bully"), nodes=(2,), faults=("none",), trials=3)
+    order = [planned.scenario.algorithm for planned in plan(settings, {2: 0.05})]
+    assert order == ["ring", "bully"] * 3
+
+
+@pytest.mark.parametrize("profile", ["quick", "default", "full"])
+def test_profiles_are_good_settings(profile: str) -> None:
+    settings = make_settings(read_profile(profile), profile)
+    assert len(settings.algorithms) == 5
+    with pytest.raises(BadInput):
+        make_settings(read_profile(profile) | {"nodes": "0"}, profile)

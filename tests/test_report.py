@@ -1,0 +1,322 @@
+"""The views on a run: what is averaged, what theory says, and that figures and report come out whole and the same."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from rich.console import Console
+
+from bench.analyse import Results, count_kinds, find_headlines, load_results, median_interval, predict
+from bench.plots import (
+    STYLES,
+    algorithm_style,
+    plot_latency_by_n,
+    plot_latency_by_share,
+    plot_messages_by_kind,
+    plot_messages_by_n,
+    plot_phases_by_algorithm,
+    save_figure,
+)
+from bench.report import FIGURES, build_report, summary_table
+from bench.trial import Trial
+
+KINDS = {"bully": ("Election", "Ok", "Coordinator"), "chang_roberts": ("Election", "Leader")}
+STEMS = [plot.__name__.removeprefix("plot_") for plot, _, _ in FIGURES]
+
+
+def make_trial(number: int, algorithm: str = "bully", n: int = 8, fault: str = "none", **changes: Any) -> Trial:
+    """A plausible row: n² messages, and 1 ms to elect and 2 ms to agree for each trial before it and itself."""
+    crashed = fault != "none"
+    row = Trial(
+        run="small", trial=number, engine="processes", algorithm=algorithm, parameters="", topology="complete", n=n,
+        ids=",".join(map(str, range(1, n + 1))), initiators=",".join(map(str, range(n - crashed))), dead="", fault=fault,
+        detector="perfect", seed=1, rep=0, verdict="elected", stop="quiescent", leader=n, term=1, violations=0,
+        within_model=True, max_hop_s=1e-4, false_suspicions=0, delta_s=0.05, faults_planned=int(crashed),
+        faults_fired=int(crashed), fault_log="", messages=n * n, announcements=n, detector_messages=0, stale_messages=0,
+        sent=n * n, duplicated=0, received=n * n, dropped=0, lost=0, in_flight=0, bytes=9 * n * n, max_sent_by_node=n,
+        causal_depth=3, epochs=1, timeouts=0, detect_s=5e-4 if crashed else None, elect_s=1e-3 * (number + 1),
+        agree_s=2e-3 * (number + 1), quiet_s=1e-4, leaderless_s=2e-3, overlap_s=0.0, wall_s=0.01, cpu_s=0.002,
+        max_rss_kb=16000, ctx_switches=20, log_lost=0, error="",
+    )  # fmt: skip
+    return msgspec.structs.replace(row, **changes)
+
+
+def write_run(folder: Path, rows: list[Trial], **manifest: Any) -> Path:
+    """A run's folder, written with plain csv and json."""
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"schema": 1, "run": folder.name, **manifest}))
+    with (folder / "trials.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(Trial.__struct_fields__)
+        writer.writerows(["" if value is None else value for value in msgspec.structs.astuple(row)] for row in rows)
+    with (folder / "kinds.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("trial", "kind", "class", "count", "bytes"))
+        for row in rows:
+            *others, announcement = KINDS.get(row.algorithm, ("Draw", "Won"))
+            writer.writerows((row.trial, kind, "election", 10 + row.trial, 90) for kind in others)
+            writer.writerow((row.trial, announcement, "announcement", row.n, 9 * row.n))
+            writer.writerow((row.trial, "Heartbeat", "detector", 1000, 9000))
+    return folder
+
+
+def grid(algorithms: tuple[str, ...] = ("bully", "chang_roberts"), trials: int = 4) -> list[Trial]:
+    """Rows of a small run: two sizes, two faults."""
+    cells = [
+        (algorithm, n, fault)
+        for n in (4, 8)
+        for fault in ("none", "leader-crash")
+        for _ in range(trials)
+        for algorithm in algorithms
+    ]
+    return [make_trial(number, *cell) for number, cell in enumerate(cells)]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "results" / "small", grid())
+
+
+def read(folder: Path, rows: list[Trial], **manifest: Any) -> Results:
+    return load_results(write_run(folder, rows, **manifest))
+
+
+def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
+    rows = [make_trial(0), make_trial(1, within_model=False, leader=None, elect_s=None, verdict="no_leader")]
+    trials = read(tmp_path / "r", rows).trials
+    assert trials["ids"].tolist() == ["1,2,3,4,5,6,7,8"] * 2
+    assert trials["within_model"].tolist() == [True, False]
+    assert trials["leader"].isna().tolist() == [False, True]
+    assert trials["error"].tolist() == ["", ""]
+    assert trials["dead"].tolist() == ["", ""]
+    assert trials["fault"].tolist() == ["none", "none"]
+    assert trials["latency_s"].iloc[0] == pytest.approx(3e-3)
+    assert trials["latency_s"].isna().tolist() == [False, True]
+
+
+def test_what_did_not_finish_is_counted_and_never_averaged(tmp_path: Path) -> None:
+    rows = [make_trial(number, fault="leader-crash") for number in range(3)]
+    huge: dict[str, Any] = {"messages": 10**6, "elect_s": 99.0, "leaderless_s": 99.0}
+    rows.append(make_trial(3, fault="leader-crash", stop="horizon", verdict="unknown", **huge))
+    rows.append(make_trial(4, fault="leader-crash", stop="error", verdict="unknown", error="boom", **huge))
+    rows.append(make_trial(5, fault="leader-crash", faults_fired=0, **huge))
+    results = read(tmp_path / "r", rows)
+    cell = results.at("leader-crash", 8).loc["bully"]
+    assert (cell["trials"], cell["finished"], cell["elected"]) == (6, 3, 3)
+    assert (cell["horizon"], cell["error"], cell["invalid"]) == (1, 1, 1)
+    assert cell["elected_share"] == pytest.approx(3 / 5)
+    assert (cell["messages_min"], cell["messages"], cell["messages_max"]) == (64, 64, 64)
+    assert cell["latency"] == pytest.approx(6e-3)
+    assert cell["latency_max"] == pytest.approx(9e-3)
+    assert cell["leaderless"] == pytest.approx(2e-3)
+    kinds = count_kinds(results, "leader-crash", 8).set_index("kind")["messages"]
+    assert kinds.to_dict() == {"Election": 11.0, "Ok": 11.0, "Coordinator": 8.0}
+    page = build_report(results.folder).read_text()
+    assert "boom" in page
+    assert "3 are not averaged" in page
+
+
+def test_a_split_trial_has_no_latency(tmp_path: Path) -> None:
+    results = read(tmp_path / "r", [make_trial(0), make_trial(1, verdict="split", violations=2, elect_s=50.0)])
+    cell = results.at("none", 8).loc["bully"]
+    assert (cell["finished"], cell["split"], cell["violations"]) == (2, 1, 2)
+    assert cell["latency_max"] == pytest.approx(3e-3)
+
+
+def test_the_interval_of_the_median(tmp_path: Path) -> None:
+    trials = read(tmp_path / "r", [make_trial(number) for number in range(30)]).trials
+    low, high = median_interval(trials["latency_s"])
+    assert 3e-3 < low < trials["latency_s"].median() < high < 90e-3
+    assert (low, high) == median_interval(trials["latency_s"])
+    assert median_interval(trials["delta_s"]) == (0.05, 0.05)
+    assert str(median_interval(trials["latency_s"].iloc[:2])) == "(nan, nan)"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "fault", "initiators", "case", "expected"),
+    [
+        ("bully", "none", "all", "mean", 63),
+        ("bully", "leader-crash", "all", "mean", 56),
+        ("bully", "leader-crash", "one", "mean", 27),
+        ("chang_roberts", "none", "all", "best", 23),
+        ("chang_roberts", "none", "all", "mean", 29.742857),
+        ("chang_roberts", "none", "all", "worst", 44),
+        ("chang_roberts", "leader-crash", "all", "worst", 35),
+        ("ring", "none", "one", "worst", 16),
+        ("lamport", "none", "all", "best", 119),
+        ("randomized", "none", "all", "mean", 64),
+    ],
+)
+def test_theory_has_the_known_numbers(algorithm: str, fault: str, initiators: str, case: str, expected: float) -> None:
+    assert predict(algorithm, fault, initiators, [4, 8]).loc[8, case] == pytest.approx(expected)
+
+
+def test_theory_is_silent_where_it_knows_nothing(tmp_path: Path) -> None:
+    assert predict("randomized", "none", "all", [8])["worst"].isna().all()
+    assert predict("bully", "crash:rank=2", "all", [8]).empty
+    assert predict("bully", "none", "some", [8]).empty
+    assert predict("my.own:Page", "none", "all", [8]).empty
+    assert predict("bully", "leader-crash", "all", [1, 2, 3]).index.tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, 63),
+        ({"initiators": "5"}, 28),
+        ({"parameters": "coordinator=all"}, 63),
+        ({"parameters": "coordinator=lower"}, None),
+        ({"initiators": "1,5"}, None),
+        ({"dead": "7", "initiators": "0,1,2,3,4,5,6"}, None),
+    ],
+)
+def test_theory_fits_how_the_run_was_made(tmp_path: Path, changes: dict[str, Any], expected: float | None) -> None:
+    lines = read(tmp_path / "r", [make_trial(0, **changes)]).theory("bully", "none", [8])
+    assert lines["mean"].tolist() == ([] if expected is None else [expected])
+
+
+def test_an_algorithm_looks_the_same_everywhere() -> None:
+    assert len(set(STYLES.values())) == len(STYLES) == len({colour for colour, _ in STYLES.values()})
+    assert algorithm_style("my.own:Page") == algorithm_style("my.own:Page")
+    assert algorithm_style("my.own:Page") not in STYLES.values()
+
+
+def test_figures_say_what_is_seen_and_in_which_units(small: Path) -> None:
+    results = load_results(small)
+    figure = plot_messages_by_n(results)
+    panels = figure.axes
+    assert [axis.get_title(loc="left") for axis in panels] == ["cold start", "leader crash"]
+    assert panels[0].get_xscale() == panels[0].get_yscale() == "log"
+    assert panels[0].get_xticks().tolist() == [8, 4]
+    assert "n = 8" in figure.texts[0].get_text()
+    assert "4 trials a point · engine: processes" in figure.texts[1].get_text()
+    assert plot_latency_by_n(results).axes[0].get_ylabel() == "election latency (ms)"
+    assert plot_phases_by_algorithm(results).axes[0].get_xlabel() == "time (ms)"
+    assert len(plot_latency_by_share(results).axes) == 4
+    shown = {text.get_text() for text in plot_messages_by_kind(results).axes[0].texts}
+    mean = 10 + sum(row.trial for row in grid() if (row.algorithm, row.n, row.fault) == ("bully", 8, "none")) / 4
+    assert f"Election {mean:g} + Ok {mean:g} + Coordinator 8" in shown
+    assert f"{2 * mean + 8:g}" in shown
+
+
+def test_theory_is_drawn_where_the_numbers_are(small: Path) -> None:
+    panel = plot_messages_by_n(load_results(small)).axes[0]
+    lines = [np.asarray(line.get_ydata(), dtype=float) for line in panel.lines]
+    ends = {round(float(line[-1]), 2) for line in lines if len(line) > 2}
+    assert ends == {63, 23, 29.74, 44}  # Bully's three coincide and are drawn once
+
+
+def test_the_same_rows_give_the_same_bytes(small: Path) -> None:
+    page = build_report(small)
+    files = sorted((small / "figures").iterdir())
+    assert [file.name for file in files] == sorted(f"{stem}.{kind}" for stem in STEMS for kind in ("svg", "png"))
+    before = [page.read_bytes(), *(file.read_bytes() for file in files)]
+    build_report(small)
+    assert [page.read_bytes(), *(file.read_bytes() for file in files)] == before
+
+
+def test_the_page_stands_alone_and_holds_everything(small: Path) -> None:
+    page = build_report(small)
+    text = page.read_text()
+    assert page == small / "report.html"
+    assert "http://" not in text
+    assert "https://" not in text
+    assert text.count("data:image/svg+xml;base64,") == len(STEMS)
+    for stem in STEMS:
+        assert f'href="figures/{stem}.svg"' in text
+        assert "http" not in (small / "figures" / f"{stem}.svg").read_text().split("<defs>", 1)[1]
+    assert "election-bench report results/small" in text
+    assert all(sentence in text for sentence in find_headlines(load_results(small)))
+    assert "Nothing: every trial came to rest" in text
+
+
+def test_findings_follow_from_the_rows(tmp_path: Path) -> None:
+    rows = [make_trial(number, "bully", elect_s=0.1, agree_s=0.02, messages=4000) for number in range(3)]
+    rows += [make_trial(number, "chang_roberts", elect_s=0.01, agree_s=0.002, messages=200) for number in range(3, 6)]
+    assert find_headlines(read(tmp_path / "r", rows)) == [
+        "Chang–Roberts sends 20 times fewer messages than Bully at n = 8 (cold start)",
+        "Chang–Roberts elects fastest, in 12.0 ms at n = 8 (cold start); Bully takes 10 times as long",
+        "All 6 trials ended with one leader that every live node agrees on, and no election ever had two",
+    ]
+
+
+def test_the_largest_n_is_one_that_all_reached(tmp_path: Path) -> None:
+    rows = [make_trial(0, "bully", 8), make_trial(1, "chang_roberts", 8), make_trial(2, "chang_roberts", 16)]
+    assert read(tmp_path / "r", rows).largest_n("none") == 8
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [make_trial(0)],
+        [make_trial(0, "my.own:Page", fault="leader-crash")],
+        [make_trial(0, n=1, messages=0, elect_s=0.0, agree_s=0.0, leaderless_s=0.0)],
+        [make_trial(0, verdict="split", elect_s=None, agree_s=None, quiet_s=None)],
+        [make_trial(0), make_trial(1, fault="leader-crash", stop="horizon", verdict="unknown")],
+        [make_trial(0, fault="crash:rank=1"), make_trial(1, fault="crash:rank=2"), make_trial(2, fault="crash:random=2")],
+    ],
+)  # fmt: skip
+def test_small_and_odd_runs_have_a_report(tmp_path: Path, rows: list[Trial]) -> None:
+    text = build_report(write_run(tmp_path / "r", rows)).read_text()
+    assert text.count("data:image/svg+xml;base64,") == len(STEMS)
+
+
+@pytest.mark.parametrize("rows", [[], [make_trial(0, stop="horizon", verdict="unknown")]])
+def test_a_run_without_finished_trials_says_so(tmp_path: Path, rows: list[Trial]) -> None:
+    settings = {"algorithms": ["bully"], "nodes": [8], "faults": ["none"], "trials": 7}
+    folder = write_run(tmp_path / "r", rows, finished=False, settings=settings)
+    text = build_report(folder).read_text()
+    assert "No trial of this run finished" in text
+    assert f"{len(rows)} of 7 planned trials are here" in text
+    assert "No trial finished." in str(summary_table(folder).caption)
+
+
+def test_the_manifest_is_told(tmp_path: Path) -> None:
+    manifest = {"command": "election-bench run -a bully <&>", "hop_s": 2.5e-5, "policy": "SCHED_BATCH"}
+    calibration = {"16": {"delta_s": 0.06, "burst_s": 0.002}, "8": {"delta_s": 0.05}}
+    folder = write_run(tmp_path / "r", [make_trial(0)], calibration=calibration, **manifest)
+    text = build_report(folder).read_text()
+    assert "election-bench run -a bully &lt;&amp;&gt;" in text
+    assert "25.0 µs" in text
+    assert "SCHED_BATCH" in text
+    assert text.index("<td>8</td><td>50.0</td><td>—</td>") < text.index("<td>16</td><td>60.0</td><td>2.00</td>")
+
+
+def test_the_terminal_table_fits_a_terminal(small: Path) -> None:
+    console = Console(width=80, file=(small / "terminal.txt").open("w"))
+    console.print(summary_table(small))
+    console.file.close()
+    text = (small / "terminal.txt").read_text()
+    assert "…" not in text
+    assert text.count("Chang–Roberts") == 2
+    assert "leader crash, n = 8" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("manifest.json", None, "is no run"),
+        ("manifest.json", '{"schema": 99}', "schema 99"),
+        ("trials.csv", "a\n1\n", "cannot read"),
+    ],
+)
+def test_a_bad_folder_is_refused_in_one_line(small: Path, name: str, text: str | None, problem: str) -> None:
+    (small / name).unlink()
+    if text is not None:
+        (small / name).write_text(text)
+    for function in (build_report, summary_table):
+        with pytest.raises(ValueError, match=problem) as caught:
+            function(small)
+        assert str(small) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_figure_is_saved_without_a_date(small: Path) -> None:
+    stem = small / "one"
+    save_figure(plot_messages_by_n(load_results(small)), stem)
+    assert "<metadata>" not in stem.with_suffix(".svg").read_text()
+    assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
