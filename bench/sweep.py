@@ -88,15 +88,15 @@ def sweep(
         for _, group in groupby(missing, key=lambda planned: (planned.scenario.n, str(planned.scenario.fault))):
             cell = list(group)
             for planned in {planned.scenario.algorithm: planned for planned in reversed(cell)}.values():
-                engine.observe(planned.scenario)
+                engine.run(planned.scenario)
             if engine.opened is not None:
                 run.manifest["policy"] = engine.opened.policy
                 run.write_manifest()
             for planned in cell:
                 note(planned)
-                observation = engine.observe(planned.scenario)
+                execution = engine.run(planned.scenario)
                 row, kinds = make_row(
-                    observation, planned.scenario, run.folder.name, planned.trial, planned.rep, engine.name
+                    execution, planned.scenario, run.folder.name, planned.trial, planned.rep, engine.name
                 )
                 run.append(row, kinds)
                 yield row

@@ -15,7 +15,7 @@ from bench.trial import Trial
 
 def run(engine: Processes, algorithm: str, n: int, horizon: float = 20, delta: float = 0.05) -> Trial:
     scenario = Scenario(algorithm=algorithm, ids=tuple(range(1, n + 1)), seed=1, delta=delta, horizon=horizon)
-    return make_row(engine.observe(scenario), scenario, "test", 0, 0, engine.name)[0]
+    return make_row(engine.run(scenario), scenario, "test", 0, 0, engine.name)[0]
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_a_log_that_overflows_says_so(engine: Processes) -> None:
 def test_everybody_broadcasting_at_once_does_not_deadlock(engine: Processes) -> None:
     for algorithm in ALGORITHMS:
         scenario = Scenario(algorithm=algorithm, ids=tuple(range(1, 129)), seed=1, delta=2.0, horizon=60)
-        observation = engine.observe(scenario)
-        row, kinds = make_row(observation, scenario, "test", 0, 0, engine.name)
-        assert not compare_with_theory(row, kinds, observation, scenario)
+        execution = engine.run(scenario)
+        row, kinds = make_row(execution, scenario, "test", 0, 0, engine.name)
+        assert not compare_with_theory(row, kinds, execution, scenario)
 
 
 def test_a_cluster_leaves_no_process_and_no_descriptor() -> None:

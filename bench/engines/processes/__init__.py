@@ -10,6 +10,8 @@ from typing import Self
 import msgspec
 
 from bench.engines.processes.launcher import Failure, Observation, Open, Opened, Reply, Run
+from bench.engines.processes.summary import summarise
+from bench.observe import Execution
 from bench.scenario import Scenario
 
 
@@ -86,3 +88,7 @@ class Processes:
         observation = self.ask(Run(scenario))
         assert isinstance(observation, Observation)
         return observation
+
+    def run(self, scenario: Scenario) -> Execution:
+        """Run one trial; `observe` has the raw logs."""
+        return summarise(self.observe(scenario), scenario)

@@ -22,6 +22,7 @@ from bench.engines.processes import wire
 from bench.engines.processes.memory import Memory
 from bench.engines.processes.worker import Worker, die_with_parent
 from bench.faults import plan_blow
+from bench.observe import Fired
 from bench.scenario import Scenario, choose_initiators, find_algorithm
 
 LOG_BYTES = 1 << 31  # of all event logs together; the system gives memory only to what is written
@@ -53,14 +54,6 @@ class Failure(msgspec.Struct, tag=True):
     """The launcher could not do what it was asked to."""
 
     reason: str
-
-
-class Fired(msgspec.Struct):
-    """A fault that struck: what, at whom and when (ns)."""
-
-    name: str
-    position: Position
-    time: int
 
 
 class NodeState(msgspec.Struct):
