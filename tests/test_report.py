@@ -104,6 +104,7 @@ def test_what_did_not_finish_is_counted_and_never_averaged(tmp_path: Path) -> No
     rows.append(make_trial(3, fault="leader-crash", stop="horizon", verdict="unknown", **huge))
     rows.append(make_trial(4, fault="leader-crash", stop="error", verdict="unknown", error="boom", **huge))
     rows.append(make_trial(5, fault="leader-crash", faults_fired=0, **huge))
+    rows.append(make_trial(6, "ring", fault="leader-crash", stop="horizon", verdict="unknown"))
     results = read(tmp_path / "r", rows)
     cell = results.at("leader-crash", 8).loc["bully"]
     assert (cell["trials"], cell["finished"], cell["elected"]) == (6, 3, 3)
@@ -117,7 +118,9 @@ def test_what_did_not_finish_is_counted_and_never_averaged(tmp_path: Path) -> No
     assert kinds.to_dict() == {"Election": 11.0, "Ok": 11.0, "Coordinator": 8.0}
     page = build_report(results.folder).read_text()
     assert "boom" in page
-    assert "3 are not averaged" in page
+    assert "<td>Bully</td><td>64</td>" in page
+    assert "<td>Ring</td><td>—</td>" in page
+    assert "4 are not averaged" in page
 
 
 def test_a_split_trial_has_no_latency(tmp_path: Path) -> None:
@@ -193,7 +196,7 @@ def test_figures_say_what_is_seen_and_in_which_units(small: Path) -> None:
     assert panels[0].get_xscale() == panels[0].get_yscale() == "log"
     assert panels[0].get_xticks().tolist() == [8, 4]
     assert "n = 8" in figure.texts[0].get_text()
-    assert "4 trials a point · engine: processes" in figure.texts[1].get_text()
+    assert "4 trials each · engine: processes" in figure.texts[1].get_text()
     assert plot_latency_by_n(results).axes[0].get_ylabel() == "election latency (ms)"
     assert plot_phases_by_algorithm(results).axes[0].get_xlabel() == "time (ms)"
     assert len(plot_latency_by_share(results).axes) == 4
@@ -242,6 +245,17 @@ def test_findings_follow_from_the_rows(tmp_path: Path) -> None:
         "Chang–Roberts elects fastest, in 12.0 ms at n = 8 (cold start); Bully takes 10 times as long",
         "All 6 trials ended with one leader that every live node agrees on, and no election ever had two",
     ]
+
+
+def test_who_elects_nobody_wins_no_prize(tmp_path: Path) -> None:
+    rows = [make_trial(0, "bully"), make_trial(1, "ring", messages=0, verdict="no_leader", elect_s=None)]
+    found = find_headlines(read(tmp_path / "r", rows))
+    assert found[:2] == [
+        "Bully sends 64 messages at n = 8 (cold start)",
+        "Bully elects in 3.00 ms at n = 8 (cold start)",
+    ]
+    assert read(tmp_path / "s", rows[1:]).at("none", 8).loc["ring", "no_leader"] == 1
+    assert find_headlines(load_results(tmp_path / "s"))[0].startswith("No algorithm elected a leader reliably")
 
 
 def test_the_largest_n_is_one_that_all_reached(tmp_path: Path) -> None:

@@ -1,0 +1,430 @@
+"""Analyse: a run's stored rows as data frames, and what they say: summaries, theory's lines, findings.
+
+Everything here is a view on `results/<run>/`; nothing is stored and no engine is needed. A trial that reached the horizon,
+ended in an error, or whose fault did not hit is counted and shown, and never averaged. Times are in seconds.
+"""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from algorithms import ALGORITHMS
+from bench.settings import BadInput
+from bench.store import KIND_COLUMNS, read_manifest
+from bench.trial import Trial
+
+ALGORITHM_LABELS = {
+    "bully": "Bully",
+    "ring": "Ring",
+    "lamport": "Lamport",
+    "chang_roberts": "Chang–Roberts",
+    "randomized": "Randomized",
+}
+FAULT_LABELS = {"none": "cold start", "leader-crash": "leader crash"}
+P99_TRIALS = 100  # a 99th percentile of fewer is an extrapolation
+PHASES = ("detect", "elect", "agree", "quiet")
+CELL = ["algorithm", "fault", "n"]
+TROUBLES = ("horizon", "error", "invalid", "no_leader", "split", "violations", "outside_model")
+_DTYPES: dict[type, str] = {int: "int64", float: "float64", bool: "bool", str: "str"}
+_RESAMPLES = 2000
+
+
+def algorithm_label(name: str) -> str:
+    """The name of an algorithm as people write it."""
+    return ALGORITHM_LABELS.get(name) or name.rpartition(":")[2].replace("_", " ")
+
+
+def fault_label(fault: str) -> str:
+    """The name of a fault as people write it."""
+    return FAULT_LABELS.get(fault, fault)
+
+
+def format_count(value: float) -> str:
+    """A number of messages: whole if it is, else with one decimal; an em dash for NaN."""
+    return "—" if np.isnan(value) else f"{value:,.0f}" if abs(value - round(value)) < 0.05 else f"{value:,.1f}"
+
+
+def format_ms(seconds: float) -> str:
+    """A duration given in seconds as milliseconds, three significant digits, without the unit; an em dash for NaN."""
+    if np.isnan(seconds):
+        return "—"
+    decimals = 0 if seconds == 0 else max(0, 2 - int(np.floor(np.log10(seconds * 1e3))))
+    return f"{seconds * 1e3:,.{min(decimals, 3)}f}"
+
+
+def _dtype(annotation: object) -> str:
+    if isinstance(annotation, UnionType):
+        return {int: "Int64", float: "float64"}[get_args(annotation)[0]]
+    return _DTYPES[annotation]  # type: ignore[index]
+
+
+def _read_csv(path: Path, dtypes: dict[str, str]) -> pd.DataFrame:
+    """A table with exactly the columns of `dtypes`; an empty one if the file is missing or has no rows."""
+    empty = {column: pd.Series(dtype=dtype) for column, dtype in dtypes.items()}
+    missing = {column: [""] for column, dtype in dtypes.items() if dtype != "str"}
+    try:
+        return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=missing)[list(dtypes)]
+    except (FileNotFoundError, pd.errors.EmptyDataError):
+        return pd.DataFrame(empty)
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"cannot read {str(path)!r}: {str(error).splitlines()[0]}") from None
+
+
+def _length(text: str) -> int:
+    """How many words a comma-separated text has."""
+    return text.count(",") + 1 if text else 0
+
+
+def _who_starts(row: "pd.Series[Any]") -> str:
+    """`all` or `one` if that many live nodes started the election, else `some`."""
+    started, live = _length(row["initiators"]), row["n"] - _length(row["dead"]) - row["faults_fired"]
+    return "all" if started >= live else "one" if started == 1 else "some"
+
+
+@dataclass(frozen=True)
+class Results:
+    """A run, read back.
+
+    Attributes:
+        folder: where it lies.
+        manifest: how it came about.
+        trials: one row a trial, the columns of `Trial`, and `finished` (may be averaged), `invalid` (the fault did not
+            hit), `starts` (all, one or some) and `latency_s` (start or first suspicion to the last live node's agreement).
+        kinds: one row a trial and kind of message: trial, kind, class, count, bytes.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    trials: pd.DataFrame
+    kinds: pd.DataFrame
+
+    @cached_property
+    def finished(self) -> pd.DataFrame:
+        """The trials that may be averaged."""
+        return self.trials[self.trials["finished"]]
+
+    @cached_property
+    def algorithms(self) -> list[str]:
+        """Algorithms in the order in which they ran."""
+        return list(dict.fromkeys(self.trials["algorithm"]))
+
+    @cached_property
+    def faults(self) -> list[str]:
+        """Faults in the order in which they ran."""
+        return list(dict.fromkeys(self.trials["fault"]))
+
+    @cached_property
+    def engine(self) -> str:
+        """The engine, or engines, that ran the trials."""
+        return ", ".join(dict.fromkeys(self.trials["engine"]))
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row a cell, indexed by algorithm, fault and n (see `summarise`)."""
+        return summarise(self.trials)
+
+    def largest_n(self, fault: str) -> int:
+        """The largest n at which all algorithms have finished trials under `fault`; if there is none, the largest of any.
+
+        Raises:
+            ValueError: if no trial under `fault` finished.
+        """
+        rows = self.finished[self.finished["fault"] == fault]
+        present = rows.groupby("n")["algorithm"].nunique()
+        return int(max(present.index[present == present.max()]))
+
+    def at(self, fault: str, n: int) -> pd.DataFrame:
+        """The summary under `fault` at `n`, indexed by algorithm."""
+        rows = self.summary.reset_index()
+        return rows[(rows["fault"] == fault) & (rows["n"] == n)].set_index("algorithm")
+
+    def over_n(self, algorithm: str, fault: str) -> pd.DataFrame:
+        """The summary of `algorithm` under `fault` at the sizes with finished trials, indexed by n, ascending."""
+        rows = self.summary[self.summary["finished"] > 0].reset_index()
+        return rows[(rows["algorithm"] == algorithm) & (rows["fault"] == fault)].set_index("n").sort_index()
+
+    def theory(self, algorithm: str, fault: str, nodes: Iterable[int]) -> pd.DataFrame:
+        """Theory's lines for an algorithm as it ran: columns best, mean and worst (messages), indexed by n.
+
+        Empty where no closed form applies: other parameters than the default, dead nodes, another fault than `none` and
+        `leader-crash`, neither all nor one node that starts, or an algorithm outside the catalogue.
+        """
+        rows = self.finished[(self.finished["algorithm"] == algorithm) & (self.finished["fault"] == fault)]
+        starts = set(rows.loc[rows["n"] == rows["n"].max(), "starts"])
+        if len(starts) != 1 or algorithm not in ALGORITHMS or rows["dead"].any():
+            return predict(algorithm, fault, "some", nodes)
+        known = ALGORITHMS[algorithm].parameters
+        chosen = (word.partition("=") for text in set(rows["parameters"]) if text for word in text.split(","))
+        special = any(known[name].default != value for name, _, value in chosen)
+        return predict(algorithm, fault, "some" if special else starts.pop(), nodes)
+
+
+def load_results(folder: Path) -> Results:
+    """Read a run.
+
+    Raises:
+        ValueError: if `folder` is no run, has another schema, or a table that cannot be read; the message is one line.
+    """
+    try:
+        manifest = read_manifest(folder)
+    except BadInput as error:
+        raise ValueError(str(error)) from None
+    trials = _read_csv(folder / "trials.csv", {name: _dtype(kind) for name, kind in get_type_hints(Trial).items()})
+    kinds = _read_csv(
+        folder / "kinds.csv", dict(zip(KIND_COLUMNS, ("int64", "str", "str", "int64", "int64"), strict=True))
+    )
+    trials["invalid"] = trials["faults_fired"] < trials["faults_planned"]
+    trials["finished"] = ~trials["stop"].isin(["horizon", "error"]) & ~trials["invalid"]
+    trials["starts"] = [_who_starts(row) for _, row in trials.iterrows()]
+    trials["latency_s"] = (trials["elect_s"] + trials["agree_s"]).where(trials["verdict"] == "elected")
+    return Results(folder, manifest, trials, kinds)
+
+
+def median_interval(sample: "pd.Series[float]") -> tuple[float, float]:
+    """95% bootstrap interval of the median, repeatable; NaN for fewer than three values.
+
+    Returns:
+        Lower and upper end, in the sample's unit.
+    """
+    values = sample.dropna().to_numpy(dtype=float)
+    if len(values) < 3:
+        return float("nan"), float("nan")
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
+    found = stats.bootstrap(
+        (values,), np.median, n_resamples=_RESAMPLES, batch=100, method="percentile", rng=np.random.default_rng(0)
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def _summarise_cell(rows: pd.DataFrame) -> dict[str, Any]:
+    done = rows[rows["finished"]]
+    low, high = median_interval(done["latency_s"])
+    return {
+        "initiators": "some" if rows["starts"].nunique() > 1 else rows["starts"].iloc[0],
+        "trials": len(rows),
+        "finished": len(done),
+        "elected": int((done["verdict"] == "elected").sum()),
+        "elected_share": (rows.loc[~rows["invalid"], "verdict"] == "elected").mean(),
+        "messages_min": done["messages"].min(),
+        "messages": done["messages"].median(),
+        "messages_max": done["messages"].max(),
+        "latency": done["latency_s"].median(),
+        "latency_low": low,
+        "latency_high": high,
+        "latency_p95": done["latency_s"].quantile(0.95),
+        "latency_p99": done["latency_s"].quantile(0.99),
+        "latency_max": done["latency_s"].max(),
+        "leaderless": done["leaderless_s"].median(),
+        **{phase: done[f"{phase}_s"].median() for phase in PHASES},
+        "epochs": done["epochs"].median(),
+        "timeouts": done["timeouts"].median(),
+        "delta": done["delta_s"].median(),
+        "horizon": int((rows["stop"] == "horizon").sum()),
+        "error": int((rows["stop"] == "error").sum()),
+        "invalid": int(rows["invalid"].sum()),
+        "no_leader": int((rows["verdict"] == "no_leader").sum()),
+        "split": int((rows["verdict"] == "split").sum()),
+        "violations": int(rows["violations"].sum()),
+        "outside_model": int((~rows["within_model"]).sum()),
+    }
+
+
+def summarise(trials: pd.DataFrame) -> pd.DataFrame:
+    """Every cell of a run in one row, indexed by algorithm, fault and n.
+
+    Averages are over finished trials alone, times in seconds; `trials`, `elected_share` (of the valid trials) and what
+    went wrong (`TROUBLES`) are over all. `violations` counts nodes, the other troubles count trials.
+    """
+    cells = [
+        {**dict(zip(CELL, key, strict=True)), **_summarise_cell(rows)} for key, rows in trials.groupby(CELL, sort=False)
+    ]
+    return pd.DataFrame(cells, columns=None if cells else CELL).set_index(CELL)
+
+
+def predict(algorithm: str, fault: str, initiators: str, nodes: Iterable[int]) -> pd.DataFrame:
+    """Messages by the theorem: columns best, mean and worst, indexed by n; empty where no closed form applies.
+
+    Parameters:
+        algorithm: a name; outside the catalogue nothing is known.
+        fault: `none` (all n live) or `leader-crash` (n - 1 do); nothing is known of others.
+        initiators: `all` or `one`; nothing is known of other policies.
+        nodes: sizes; those with fewer than two live nodes are left out.
+    """
+    columns = ("best", "mean", "worst")
+    if algorithm not in ALGORITHMS or fault not in FAULT_LABELS or initiators not in ("all", "one"):
+        return pd.DataFrame(columns=columns, dtype=float)
+    dead = int(fault == "leader-crash")
+    bounds = getattr(ALGORITHMS[algorithm].claims, initiators)
+    formulas = [getattr(bounds, column).value for column in columns]
+    sizes = [n for n in nodes if n - dead >= 2]
+    values = [[float("nan") if value is None else value(n, n - dead) for value in formulas] for n in sizes]
+    return pd.DataFrame(values, index=pd.Index(sizes, name="n"), columns=columns, dtype=float)
+
+
+def count_kinds(results: Results, fault: str, n: int) -> pd.DataFrame:
+    """Mean messages a finished trial: columns algorithm, kind, kind_class and messages; what decides comes first."""
+    trials = results.finished[(results.finished["fault"] == fault) & (results.finished["n"] == n)]
+    kinds = results.kinds[results.kinds["class"] != "detector"].merge(trials[["trial", "algorithm"]], on="trial")
+    sums = kinds.groupby(["algorithm", "kind", "class"], sort=False)["count"].sum().reset_index()
+    sums["messages"] = sums["count"] / sums["algorithm"].map(trials["algorithm"].value_counts())
+    return sums.rename(columns={"class": "kind_class"}).sort_values("kind_class", ascending=False, kind="stable")
+
+
+def _ratio(most: float, least: float) -> str:
+    if least == 0:
+        return "∞"
+    ratio = most / least
+    return f"{ratio:,.0f}" if ratio >= 9.95 else f"{ratio:.1f}"
+
+
+def _names(algorithms: Iterable[Hashable]) -> str:
+    words = [algorithm_label(str(name)) for name in algorithms]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _rivals(results: Results, fault: str, n: int) -> pd.DataFrame:
+    """The summary of the algorithms that may be compared: most of their finished trials ended with a leader."""
+    cells = results.at(fault, n)
+    return cells[cells["elected"] > cells["finished"] / 2]
+
+
+def find_fewest_messages(results: Results, fault: str) -> str:
+    """Who sends the fewest messages under `fault` at the largest common n, and how many times fewer than who sends most."""
+    n = results.largest_n(fault)
+    messages = _rivals(results, fault, n)["messages"]
+    where = f"at n = {n} ({fault_label(fault)})"
+    if messages.empty:
+        return f"No algorithm elected a leader reliably {where}"
+    if len(messages) == 1:
+        return f"{_names(messages.index)} sends {format_count(messages.iloc[0])} messages {where}"
+    if messages.max() <= messages.min() * 1.05:
+        return f"All send about {format_count(messages.median())} messages {where}"
+    fewest = messages.index[messages <= messages.min() * 1.01]
+    verb = "sends" if len(fewest) == 1 else "send"
+    if messages.min() == 0:
+        return f"{_names(fewest)} {verb} no message {where}"
+    times = _ratio(messages.max(), messages.min())
+    return f"{_names(fewest)} {verb} {times} times fewer messages than {_names([messages.idxmax()])} {where}"
+
+
+def find_fastest(results: Results, fault: str) -> str:
+    """Who elects fastest under `fault` at the largest common n; those with overlapping intervals share the place."""
+    n = results.largest_n(fault)
+    cells = _rivals(results, fault, n).dropna(subset="latency").sort_values("latency")
+    where = f"at n = {n} ({fault_label(fault)})"
+    if cells.empty:
+        return f"No algorithm elected a leader reliably {where}"
+    best, worst = cells.iloc[0], cells.iloc[-1]
+    end = best["latency"] if np.isnan(best["latency_high"]) else best["latency_high"]
+    fastest = cells.index[cells["latency_low"].fillna(cells["latency"]) <= end]
+    if len(cells) == 1:
+        return f"{_names(fastest)} elects in {format_ms(best['latency'])} ms {where}"
+    if len(fastest) == len(cells):
+        return f"All elect in about {format_ms(cells['latency'].median())} ms {where}"
+    verb = "elects" if len(fastest) == 1 else "elect"
+    slow = f"{_names(cells.index[-1:])} takes {_ratio(worst['latency'], best['latency'])} times as long"
+    return f"{_names(fastest)} {verb} fastest, in {format_ms(best['latency'])} ms {where}; {slow}"
+
+
+def find_longest_tail(results: Results, fault: str) -> str:
+    """Whose 99th percentile (of fewer than 100 trials: slowest one) is the furthest from its median at the largest n."""
+    n = results.largest_n(fault)
+    cells = _rivals(results, fault, n).dropna(subset="latency")
+    where = f"at n = {n} ({fault_label(fault)})"
+    if cells.empty:
+        return f"No algorithm elected a leader reliably {where}"
+    enough = cells["finished"].min() >= P99_TRIALS
+    slow = cells["latency_p99" if enough else "latency_max"]
+    stretch = (slow / cells["latency"]).fillna(1.0).sort_values()  # a lone node takes no time at all
+    what = "99th percentile" if enough else "slowest trial"
+    text = f"{_names(stretch.index[-1:])}'s {what} takes {_ratio(stretch.iloc[-1], 1)} times its median time {where}"
+    return text + (f", {_names(stretch.index[:1])}'s {_ratio(stretch.iloc[0], 1)} times" if len(stretch) > 1 else "")
+
+
+def find_announcements(results: Results, fault: str) -> str:
+    """How large a part of their messages announces the outcome, for who announces most and least."""
+    n = results.largest_n(fault)
+    kinds = count_kinds(results, fault, n)
+    kinds["announcing"] = kinds["messages"].where(kinds["kind_class"] == "announcement", 0.0)
+    sums = kinds.groupby("algorithm", sort=False)[["announcing", "messages"]].sum()
+    shares = (sums["announcing"] / sums["messages"].where(sums["messages"] > 0)).dropna().sort_values()
+    if shares.empty:
+        return f"No message was sent at n = {n} ({fault_label(fault)})"
+    most = f"{shares.iloc[-1]:.0%} of {_names(shares.index[-1:])}'s messages announce the outcome"
+    share = f"{shares.iloc[0]:.0%}" if shares.iloc[0] else "none"
+    least = f", {share} of {_names(shares.index[:1])}'s" if len(shares) > 1 else ""
+    return f"{most}{least} at n = {n} ({fault_label(fault)})"
+
+
+def find_longest_phase(results: Results, fault: str) -> str:
+    """What the slowest algorithm spends most of its time on under `fault` at the largest common n."""
+    n = results.largest_n(fault)
+    phases = results.at(fault, n)[list(PHASES)].dropna(how="all").fillna(0.0)
+    where = f"at n = {n} ({fault_label(fault)})"
+    if phases.empty:
+        return f"No election ended in agreement {where}"
+    slowest = phases.iloc[int(phases.sum(axis=1).argmax())]
+    verb = {"detect": "detecting the fault", "elect": "electing", "agree": "agreeing", "quiet": "falling quiet"}
+    share = slowest.max() / slowest.sum() if slowest.sum() else 0.0
+    name = _names([str(slowest.name)])
+    return f"{name} spends {share:.0%} of its {format_ms(slowest.sum())} ms on {verb[str(slowest.idxmax())]} {where}"
+
+
+def find_crash_cost(results: Results) -> str | None:
+    """How long a crashed leader leaves the system without one at the largest common n, or None if nothing tells."""
+    if "leader-crash" not in set(results.finished["fault"]):
+        return None
+    n = results.largest_n("leader-crash")
+    cells = _rivals(results, "leader-crash", n).sort_values("leaderless")
+    if cells.empty:
+        return None
+    shortest, longest = cells.iloc[0], cells.iloc[-1]
+    text = f"A leader crash at n = {n} leaves nobody in charge for {format_ms(shortest['leaderless'])} ms"
+    if len(cells) > 1:
+        text += f" ({_names(cells.index[:1])}) to {format_ms(longest['leaderless'])} ms ({_names(cells.index[-1:])})"
+    else:
+        text += f" ({_names(cells.index)})"
+    waiting = cells[cells["timeouts"] > 0]
+    if not waiting.empty:
+        delta = format_ms(waiting["delta"].max())
+        text += f"; of that, {_names(waiting.index)} waits for a timeout to run out, a multiple of δ = {delta} ms"
+    return text
+
+
+def find_troubles(results: Results) -> str:
+    """Whether anything went wrong, in one sentence."""
+    total, left_out = len(results.trials), len(results.trials) - len(results.finished)
+    agreed = int((results.finished["verdict"] == "elected").sum())
+    violations, outside = int(results.trials["violations"].sum()), int((~results.trials["within_model"]).sum())
+    trials = f"All {total:,} trials" if total > 1 else "The only trial"
+    if agreed == total and not violations:
+        text = f"{trials} ended with one leader that every live node agrees on, and no election ever had two"
+    else:
+        text = f"{agreed:,} of {total:,} trials ended with one leader that every live node agrees on"
+        text += f"; {left_out:,} are not averaged" if left_out else ""
+        text += f"; {violations:,} times an election had two" if violations else ""
+    return text + (f"; {outside:,} went outside what the algorithm assumes" if outside else "")
+
+
+def headline_faults(results: Results) -> list[str]:
+    """The faults that the headline speaks of: cold start and leader crash where they ran, else the first that did."""
+    ran = [fault for fault in results.faults if fault in set(results.finished["fault"])]
+    return [fault for fault in ran if fault in FAULT_LABELS] or ran[:1]
+
+
+def find_headlines(results: Results) -> list[str]:
+    """The answer in a few sentences; empty if no trial finished."""
+    faults = headline_faults(results)
+    if not faults:
+        return []
+    fastest = [find_fastest(results, fault) for fault in faults]
+    crash = find_crash_cost(results)
+    return [find_fewest_messages(results, faults[-1]), *fastest, *([crash] if crash else []), find_troubles(results)]

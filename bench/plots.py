@@ -1,0 +1,422 @@
+"""Plots: one function a figure, `plot_x_by_y(results) -> Figure`; a title that says what is seen, and units everywhere.
+
+An algorithm has the same colour (Okabe and Ito's, safe for the colour-blind) and marker in every figure. Figures are drawn
+without pyplot, and the same rows give the same bytes.
+"""
+
+import itertools
+import math
+import textwrap
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from bench.analyse import (
+    PHASES,
+    Results,
+    algorithm_label,
+    count_kinds,
+    fault_label,
+    find_announcements,
+    find_fastest,
+    find_fewest_messages,
+    find_longest_phase,
+    find_longest_tail,
+    format_count,
+    format_ms,
+    headline_faults,
+)
+
+STYLES = {
+    "bully": ("#0072B2", "o"),
+    "ring": ("#E69F00", "s"),
+    "lamport": ("#009E73", "^"),
+    "chang_roberts": ("#D55E00", "D"),
+    "randomized": ("#CC79A7", "v"),
+}
+_OTHER_COLOURS, _OTHER_MARKERS = ("#000000", "#56B4E9", "#7F7F7F"), ("P", "X", "<", ">", "*")
+_PHASE_STYLES = {
+    "detect": ("#BBBBBB", None),
+    "elect": ("#444444", None),
+    "agree": ("#56B4E9", None),
+    "quiet": ("#FFFFFF", "////"),
+}
+_LOOK: Any = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.6,
+    "hatch.linewidth": 0.7,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "election-bench",
+    "path.simplify": True,
+}
+_GREY = "#555555"
+_DASHED = (0, (4, 3))
+
+
+def algorithm_style(name: str) -> tuple[str, str]:
+    """Colour and marker of an algorithm, the same in every figure and every run."""
+    code = zlib.crc32(name.encode())
+    other = (_OTHER_COLOURS[code % len(_OTHER_COLOURS)], _OTHER_MARKERS[code // 3 % len(_OTHER_MARKERS)])
+    return STYLES.get(name, other)
+
+
+def save_figure(figure: Figure, stem: Path) -> None:
+    """Write `stem`.svg and `stem`.png; the same figure gives the same bytes."""
+    nothing = dict.fromkeys(("Date", "Creator", "Type", "Format"))
+    with mpl.rc_context(_LOOK):
+        figure.savefig(stem.with_suffix(".svg"), metadata=nothing)
+        figure.savefig(stem.with_suffix(".png"), dpi=150, metadata={"Software": None})
+
+
+def _sheet(
+    title: str,
+    subtitle: str,
+    handles: Sequence[Artist],
+    panels: int,
+    size: tuple[float, float],
+    columns: int = 3,
+    share: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure with a headed row of panels, each of `size` inches; legend between head and panels."""
+    columns = min(panels, columns)
+    rows, width = math.ceil(panels / columns), max(7.2, columns * size[0])
+    head, small = textwrap.wrap(title, int(width * 9.8)), textwrap.wrap(subtitle, int(width * 15.5))
+    per_row = max(1, int(width / 1.28))
+    top = 0.12 + 0.24 * len(head) + 0.19 * len(small) + 0.24 * math.ceil(len(handles) / per_row)
+    height = top + rows * size[1]
+    layout = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - top / height), w_pad=0.08, h_pad=0.08)
+    figure = Figure(figsize=(width, height), layout=layout)
+    figure.text(0.1 / width, 1 - 0.1 / height, "\n".join(head), va="top", weight="bold", size=12)
+    below = 0.12 + 0.24 * len(head)
+    figure.text(0.1 / width, 1 - below / height, "\n".join(small), va="top", color=_GREY, linespacing=1.25)
+    if handles:
+        below += 0.19 * len(small) - 0.02
+        place = (0.02 / width, 1 - below / height)
+        figure.legend(handles=handles, loc="upper left", bbox_to_anchor=place, ncols=per_row, frameon=False)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
+    for unused in axes.flat[panels:]:
+        unused.set_visible(False)
+    return figure, list(axes.flat[:panels])
+
+
+def _describe(results: Results, *words: str) -> str:
+    """The small print under a title: what is drawn, trials a cell, engine."""
+    counts = results.summary["finished"]
+    counts = counts[counts > 0]
+    trials = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
+    return " · ".join([*words, f"{trials} trial{'s' if trials != '1' else ''} each", f"engine: {results.engine}"])
+
+
+def _algorithm_handles(results: Results) -> list[Artist]:
+    def handle(name: str) -> Line2D:
+        colour, marker = algorithm_style(name)
+        return Line2D([], [], color=colour, marker=marker, markersize=5.5, label=algorithm_label(name))
+
+    return [handle(name) for name in results.algorithms]
+
+
+def _set_node_axis(axis: Axes, nodes: Sequence[int]) -> None:
+    """A log axis with ticks at the sizes that were run, as many as fit without touching."""
+    span = math.log(max(nodes) / min(nodes)) or 3.0
+    ticks: list[int] = []
+    for n in sorted(nodes, reverse=True):
+        if not ticks or math.log(ticks[-1] / n) > 0.06 * span:
+            ticks.append(n)
+    axis.set_xscale("log")
+    axis.set_xlim(min(nodes) * math.exp(-0.09 * span), max(nodes) * math.exp(0.09 * span))
+    axis.xaxis.set_major_locator(FixedLocator(ticks))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:g}"))
+    axis.xaxis.set_tick_params(labelbottom=True)
+    axis.set_xlabel("nodes n")
+
+
+def _set_value_axis(axis: Axes, which: str, values: "pd.Series[float]") -> None:
+    """A log axis with plain numbers at its ticks; a linear one for values that hardly differ."""
+    plain = FuncFormatter(lambda value, _: f"{value:,g}")
+    ruler = axis.xaxis if which == "x" else axis.yaxis
+    span = values.max() / values[values > 0].min() if (values > 0).any() else 1.0
+    if span > 3:
+        (axis.set_xscale if which == "x" else axis.set_yscale)("log", nonpositive="mask")
+        ruler.set_major_locator(LogLocator(subs=(1, 2, 5) if span < 300 else (1,)))
+        ruler.set_minor_formatter(NullFormatter())
+    elif which == "y":
+        axis.set_ylim(bottom=0)
+    ruler.set_major_formatter(plain)
+
+
+def _nudges(results: Results) -> dict[str, float]:
+    """Factors on n that set the algorithms' points side by side where they would cover one another."""
+    nodes = sorted(set(results.finished["n"]))
+    gap = min((math.log(b / a) for a, b in itertools.pairwise(nodes)), default=1.0)
+    count = len(results.algorithms)
+    step = min(0.04, 0.5 * gap / count)
+    return {name: math.exp((i - (count - 1) / 2) * step) for i, name in enumerate(results.algorithms)}
+
+
+def _draw_theory(axis: Axes, lines: pd.DataFrame, colour: str, nudge: float) -> None:
+    """Mean solid, best and worst dashed unless they coincide with it; a level mark where there is only one n."""
+    look: dict[str, Any] = {"color": colour, "marker": "_" if len(lines) == 1 else "", "markersize": 18}
+    for case in ("best", "worst"):
+        if not np.allclose(lines[case], lines["mean"], equal_nan=True):
+            axis.plot(lines.index * nudge, lines[case], linewidth=0.8, linestyle=_DASHED, **look)
+    axis.plot(lines.index * nudge, lines["mean"], linewidth=1.2, alpha=0.75, **look)
+
+
+def _draw_points(
+    axis: Axes, name: str, cells: pd.DataFrame, columns: tuple[str, str, str], nudge: float, line: str
+) -> None:
+    """Middle, low and high of `columns` against n, as a marker with a whisker."""
+    colour, marker = algorithm_style(name)
+    middle, low, high = (cells[column] for column in columns)
+    whisker = [(middle - low).fillna(0), (high - middle).fillna(0)]
+    axis.errorbar(
+        cells.index * nudge,
+        middle,
+        yerr=whisker,
+        color=colour,
+        marker=marker,
+        markersize=6,
+        markeredgecolor="white",
+        markeredgewidth=0.5,
+        linestyle=line,
+        linewidth=1.1,
+        elinewidth=1.1,
+        capsize=2,
+    )
+
+
+def _finished_faults(results: Results) -> list[str]:
+    return [fault for fault in results.faults if fault in set(results.finished["fault"])]
+
+
+@mpl.rc_context(_LOOK)
+def plot_messages_by_n(results: Results) -> Figure:
+    """Messages against n, log-log, a panel a fault: medians, whiskers from least to most, and theory's lines.
+
+    Raises:
+        ValueError: if no trial finished.
+    """
+    nodes, nudges = sorted(set(results.finished["n"])), _nudges(results)
+    grid = sorted({*nodes, *(round(n) for n in np.geomspace(nodes[0], nodes[-1], 60))})
+    drawn = {
+        (name, fault): results.theory(name, fault, grid) for name in results.algorithms for fault in results.faults
+    }
+    keys: list[Artist] = []
+    if any(not lines.empty for lines in drawn.values()):
+        keys.append(Line2D([], [], color=_GREY, linewidth=1.2, label="theory: mean"))
+        keys.append(Line2D([], [], color=_GREY, linewidth=0.8, linestyle=_DASHED, label="best, worst"))
+    subtitle = _describe(results, "messages of one election", "median, whiskers from least to most")
+    handles = [*_algorithm_handles(results), *keys]
+    title = find_fewest_messages(results, headline_faults(results)[-1])
+    figure, axes = _sheet(title, subtitle, handles, len(results.faults), (4.6, 3.9), share=True)
+    for axis, fault in zip(axes, results.faults, strict=True):
+        for name in results.algorithms:
+            lines, cells = drawn[name, fault], results.over_n(name, fault)
+            if not lines.empty:
+                _draw_theory(axis, lines, algorithm_style(name)[0], nudges[name])
+            columns = ("messages", "messages_min", "messages_max")
+            _draw_points(axis, name, cells, columns, nudges[name], "none" if not lines.empty else "dotted")
+        _finish_panel(axis, results, fault, "messages", 1)
+    axes[0].set_ylabel("messages per election")
+    return figure
+
+
+@mpl.rc_context(_LOOK)
+def plot_latency_by_n(results: Results) -> Figure:
+    """Election latency (ms) against n, log-log, a panel a fault: medians with bootstrap 95% intervals.
+
+    Raises:
+        ValueError: if no trial finished.
+    """
+    nudges = _nudges(results)
+    subtitle = _describe(
+        results, "time from start, or first suspicion, to the last live node's agreement", "median, 95% interval"
+    )
+    title = find_fastest(results, headline_faults(results)[-1])
+    figure, axes = _sheet(title, subtitle, _algorithm_handles(results), len(results.faults), (4.6, 3.9), share=True)
+    for axis, fault in zip(axes, results.faults, strict=True):
+        for name in results.algorithms:
+            cells = results.over_n(name, fault)[["latency", "latency_low", "latency_high"]] * 1e3
+            _draw_points(axis, name, cells, ("latency", "latency_low", "latency_high"), nudges[name], "solid")
+        _finish_panel(axis, results, fault, "latency_s", 1e3)
+    axes[0].set_ylabel("election latency (ms)")
+    return figure
+
+
+def _finish_panel(axis: Axes, results: Results, fault: str, column: str, scale: float) -> None:
+    """Scales and ticks of a panel of `column` times `scale` over n, and a word where it has nothing to show."""
+    axis.set_title(fault_label(fault))
+    _set_node_axis(axis, sorted(set(results.finished["n"])))
+    _set_value_axis(axis, "y", results.finished[column] * scale)
+    axis.yaxis.set_tick_params(labelleft=True)
+    if not results.finished.loc[results.finished["fault"] == fault, column].notna().any():
+        axis.text(0.5, 0.5, "no trial to show", transform=axis.transAxes, ha="center", color=_GREY)
+
+
+@mpl.rc_context(_LOOK)
+def plot_latency_by_share(results: Results) -> Figure:
+    """Distribution of election latency (ms) at the largest common n, a row a fault: ECDF, and its tail on a log scale.
+
+    Raises:
+        ValueError: if no trial finished.
+    """
+    faults = _finished_faults(results)
+    subtitle = _describe(
+        results, "left: share of trials that took at most so long", "right: the slowest, enlarged", "marker: median"
+    )
+    title = find_longest_tail(results, headline_faults(results)[-1])
+    figure, axes = _sheet(title, subtitle, _algorithm_handles(results), 2 * len(faults), (4.6, 3.3), columns=2)
+    for fault, body, tail in zip(faults, axes[::2], axes[1::2], strict=True):
+        n = results.largest_n(fault)
+        rows = results.finished[(results.finished["fault"] == fault) & (results.finished["n"] == n)]
+        rows = rows.dropna(subset="latency_s")
+        for name, sample in rows.groupby("algorithm", sort=False)["latency_s"]:
+            colour, marker = algorithm_style(str(name))
+            body.ecdf(sample * 1e3, color=colour, linewidth=1.4)
+            tail.ecdf(sample * 1e3, complementary=True, color=colour, linewidth=1.4)
+            for axis in (body, tail):
+                axis.plot(
+                    sample.median() * 1e3, 0.5, color=colour, marker=marker, markersize=6, markeredgecolor="white"
+                )
+        for axis in (body, tail):
+            axis.set_title(f"{fault_label(fault)}, n = {n}" + (": tail" if axis is tail else ""))
+            _set_value_axis(axis, "x", rows["latency_s"] * 1e3)
+            axis.set_xlabel("election latency (ms)")
+        body.set(ylim=(0, 1.01), ylabel="share of trials")
+        body.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+        most = max(2, rows["algorithm"].value_counts().max() if len(rows) else 0)
+        tail.set(yscale="log", ylim=(1, 0.7 / most), ylabel="share that took longer")
+        tail.yaxis.set_major_locator(FixedLocator([10.0**-k for k in range(math.ceil(math.log10(most)) + 1)]))
+        tail.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
+        tail.yaxis.set_minor_locator(NullLocator())
+    return figure
+
+
+def _tint(colour: str, strength: float) -> tuple[float, float, float]:
+    """`colour` mixed with white; strength 1 leaves it as it is."""
+    red, green, blue = (1 - strength * (1 - part) for part in to_rgb(colour))
+    return red, green, blue
+
+
+class Segment(NamedTuple):
+    """A part of a stacked bar."""
+
+    label: str
+    value: float
+    colour: Any
+    hatch: str | None
+
+
+def _draw_bars(axis: Axes, bars: dict[str, list[Segment]], write: Callable[[float], str], xlabel: str) -> None:
+    """Stacked bars, one an algorithm: the sum at the bar's end, and the parts in words below the bar."""
+    widest = max(sum(part.value for part in parts) for parts in bars.values()) or 1.0
+    for y, parts in enumerate(bars.values()):
+        left = 0.0
+        for part in parts:
+            axis.barh(
+                y,
+                part.value,
+                left=left,
+                height=0.42,
+                color=part.colour,
+                hatch=part.hatch,
+                edgecolor="#333333",
+                linewidth=0.5 if part.value else 0,
+            )
+            left += part.value
+        axis.text(left + 0.012 * widest, y, write(left) if parts else "no trial to show", va="center", weight="bold")
+        words = " + ".join(f"{part.label} {write(part.value)}" for part in parts if part.value)
+        axis.text(0.006 * widest, y + 0.26, words, va="top", size=7.5, color=_GREY)
+    axis.set_yticks(range(len(bars)), [algorithm_label(name) for name in bars])
+    axis.set(ylim=(len(bars) - 0.35, -0.45), xlim=(0, widest * 1.2), xlabel=xlabel)
+    axis.grid(visible=False)
+    axis.tick_params(axis="y", length=0)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+
+
+def _bar_sheet(results: Results, title: str, subtitle: str, handles: Sequence[Artist]) -> tuple[Figure, list[Axes]]:
+    """A sheet with a panel of bars for each fault under which trials finished."""
+    faults = _finished_faults(results)
+    size = (5.2, 0.85 + 0.56 * len(results.algorithms))
+    figure, axes = _sheet(title, subtitle, handles, len(faults), size, columns=2)
+    for axis, fault in zip(axes, faults, strict=True):
+        axis.set_title(f"{fault_label(fault)}, n = {results.largest_n(fault)}")
+    return figure, axes
+
+
+def _kind_segments(name: str, kinds: pd.DataFrame) -> list[Segment]:
+    """An algorithm's kinds in its colour, ever lighter; announcements hatched."""
+    colour, segments = algorithm_style(name)[0], []
+    for place, (_, row) in enumerate(kinds.iterrows()):
+        hatched = row["kind_class"] == "announcement"
+        tint = _tint(colour, 0.25 if hatched else 0.6**place)
+        segments.append(Segment(row["kind"], row["messages"], tint, "////" if hatched else None))
+    return segments
+
+
+@mpl.rc_context(_LOOK)
+def plot_messages_by_kind(results: Results) -> Figure:
+    """Mean messages a trial by kind at the largest common n, stacked, a panel a fault; announcements are hatched.
+
+    Raises:
+        ValueError: if no trial finished.
+    """
+    handles = [
+        Patch(facecolor="#AAAAAA", edgecolor="#333333", linewidth=0.5, label="to decide"),
+        Patch(facecolor="#E5E5E5", edgecolor="#333333", linewidth=0.5, hatch="////", label="to announce"),
+    ]
+    subtitle = _describe(results, "mean number of messages in one election by kind, total at the bar's end")
+    title = find_announcements(results, headline_faults(results)[-1])
+    figure, axes = _bar_sheet(results, title, subtitle, handles)
+    for axis, fault in zip(axes, _finished_faults(results), strict=True):
+        kinds = count_kinds(results, fault, results.largest_n(fault))
+        bars = {name: _kind_segments(name, kinds[kinds["algorithm"] == name]) for name in results.algorithms}
+        _draw_bars(axis, bars, format_count, "messages per election")
+    return figure
+
+
+@mpl.rc_context(_LOOK)
+def plot_phases_by_algorithm(results: Results) -> Figure:
+    """Median time (ms) of each phase at the largest common n, stacked by algorithm, a panel a fault.
+
+    Raises:
+        ValueError: if no trial finished.
+    """
+    handles = [
+        Patch(facecolor=colour, hatch=hatch, edgecolor="#333333", linewidth=0.5, label=phase)
+        for phase, (colour, hatch) in _PHASE_STYLES.items()
+    ]
+    subtitle = _describe(results, "median of each phase, their sum at the bar's end")
+    title = find_longest_phase(results, headline_faults(results)[-1])
+    figure, axes = _bar_sheet(results, title, subtitle, handles)
+    for axis, fault in zip(axes, _finished_faults(results), strict=True):
+        cells = results.at(fault, results.largest_n(fault)).reindex(results.algorithms)
+        bars = {
+            str(name): [Segment(phase, 1e3 * row[phase], *_PHASE_STYLES[phase]) for phase in row.dropna().index]
+            for name, row in cells[list(PHASES)].iterrows()
+        }
+        _draw_bars(axis, bars, lambda value: f"{format_ms(value / 1e3)} ms", "time (ms)")
+    return figure
