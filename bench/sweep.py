@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import msgspec
 
-from bench.calibrate import BURST, machine, measure_delta
+from bench.calibrate import BURST, machine, measure_delta, measure_hop
 from bench.engines.processes import Processes
 from bench.faults import seconds
 from bench.observe import make_row
@@ -61,6 +62,7 @@ def calibrate(run: Run, settings: Settings, engine: Processes) -> dict[int, floa
         measured = measure_delta(engine, settings.nodes)
         run.manifest["calibration"] = {str(n): msgspec.to_builtins(entry) for n, entry in measured.items()}
         recorded = {n: entry.delta_s for n, entry in measured.items()}
+        run.manifest["hop_s"] = median(measure_hop(engine, 64, 5))
     return recorded
 
 
@@ -80,7 +82,7 @@ def sweep(
     Raises:
         HarnessError: if the engine fails; rows so far are kept.
     """
-    with Processes((*settings.algorithms, BURST)) as engine:
+    with Processes((*settings.algorithms, "chang_roberts", BURST)) as engine:
         missing = [
             planned for planned in plan(settings, calibrate(run, settings, engine)) if planned.trial not in run.done
         ]

@@ -13,7 +13,7 @@ from bench import calibrate
 from bench.calibrate import BURST, Comparison, Limits, check_limits, measure_delta, measure_hop
 from bench.engines.processes import HarnessError, Processes
 from bench.engines.processes import memory as shm
-from bench.observe import records
+from bench.engines.processes.summary import records
 from bench.peers import NoPeer, compile_pipe_ring, time_bare_forks, time_pipe_ring
 from bench.scenario import Scenario
 
@@ -28,12 +28,12 @@ def burster() -> Iterator[Processes]:
 
 
 def test_delta_is_twice_the_burst_but_at_least_50_ms(burster: Processes) -> None:
-    measured = measure_delta(burster, (1, 2, 8, 48), budget_s=1.0)
-    assert list(measured) == [1, 2, 8, 48]
+    measured = measure_delta(burster, (1, 2, 4, 64), budget_s=1.0)
+    assert list(measured) == [1, 2, 4, 64]
     for calibration in measured.values():
         assert calibration.burst_s > 0
         assert calibration.delta_s == max(0.05, 2 * calibration.burst_s)
-    assert measured[48].burst_s > 2 * measured[8].burst_s  # 36 times as many messages
+    assert measured[64].burst_s > 2 * measured[4].burst_s  # 256 times as many messages
 
 
 def test_delta_of_many_nodes_follows_from_a_burst_of_fewer(burster: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,10 +57,12 @@ def test_a_burst_is_an_election_of_the_highest(burster: Processes, initiators: s
     assert len(sent) == 2 * 3 * 2
 
 
-def test_a_burst_that_does_not_end_is_an_error(burster: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_burst_that_is_none_is_an_error(burster: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
     observation = burster.observe(Scenario(algorithm=BURST, ids=(1, 2), seed=1, delta=1, horizon=10))
-    observation.stop = "horizon"
     monkeypatch.setattr(burster, "observe", lambda scenario: observation)
+    with pytest.raises(HarnessError, match=r"^calibration on 3 nodes: a burst of 4 messages, not of 12$"):
+        calibrate.time_burst(burster, 3)
+    observation.stop = "horizon"
     with pytest.raises(HarnessError, match=r"^calibration by bench\.calibrate:Burst on 2 nodes: horizon$"):
         measure_delta(burster, (2,))
 

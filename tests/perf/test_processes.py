@@ -32,7 +32,7 @@ def test_one_hop_beside_c_pipes(benchmark: Benchmark, engine: Processes, tmp_pat
     for comparison in batch:
         benchmark.extra_info["ratio to C, SCHED_BATCH"] = round(comparison.ratio, 2)
     # the goal is for hops between cores; where other cores are busy the scheduler keeps C's ring on one
-    if median(default.theirs) > 3 * median(single.theirs):
+    if median(default.theirs) > 5 * median(single.theirs):
         assert default.ratio <= 3.0
 
 
@@ -46,8 +46,8 @@ def test_start_beside_bare_forks(benchmark: Benchmark, engine: Processes) -> Non
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_one_election_of_8(benchmark: Benchmark, engine: Processes, algorithm: str) -> None:
     scenario = Scenario(algorithm=algorithm, ids=tuple(range(1, 9)), seed=1, delta=0.05, horizon=20)
-    observation = benchmark.pedantic(engine.observe, (scenario,), rounds=30, warmup_rounds=3)
-    row, kinds = make_row(observation, scenario, "perf", 0, 0, engine.name)
+    execution = benchmark.pedantic(engine.run, (scenario,), rounds=30, warmup_rounds=3)
+    row, kinds = make_row(execution, scenario, "perf", 0, 0, engine.name)
     benchmark.extra_info["messages"] = row.messages
     benchmark.extra_info |= {kind.kind: kind.count for kind in kinds}
     assert row.verdict == "elected"

@@ -147,7 +147,6 @@ class Cluster:
             self.pids[position] = pid
             return
         try:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
             if hasattr(os, "SCHED_BATCH"):  # a node is a batch worker: fewer preemptions, a third off the cost of a hop
                 os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
             os.close(self.parent.fileno())
@@ -445,7 +444,7 @@ def main() -> None:
     """Entry point: descriptor of the parent's connection and the parent's process id."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with_parent(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the nodes
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     serve(Connection(descriptor))

@@ -41,18 +41,12 @@ def frames(
     sent_ns: int,
     body: bytes,
 ) -> list[bytes]:
-    """The frames of one message: one, unless it is longer than PIPE_BUF allows.
+    """The frames of one message, as many as PIPE_BUF asks for.
 
     Raises:
         ValueError: if the excluded positions alone fill a frame.
     """
     room = PIPE_BUF - HEADER.size - len(down)
-    if len(body) <= room:
-        size = HEADER.size + len(down) + len(body)
-        header = HEADER.pack(size, 0, kind, generation, source, len(down) // 2, sequence, depth, number, port, sent_ns)
-        return [header + down + body]
-    if room < 1:
-        raise ValueError(f"{len(down) // 2} excluded positions do not fit into a frame of {PIPE_BUF} bytes")
     pieces = [body[i : i + room] for i in range(0, len(body), room)]
     last = len(pieces) - 1
     return [

@@ -1,0 +1,478 @@
+"""Calibrate: what this machine can do, the delta that follows, and whether n nodes fit.
+
+Node processes load this module for its page `Burst`, so it imports at the top only what they carry anyway.
+"""
+
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from algorithms.model import Id, Message, Model, Node, Port
+from bench.engines.processes import HarnessError, Processes
+from bench.engines.processes import memory as shm
+from bench.engines.processes.launcher import LOG_BYTES, Observation
+from bench.engines.processes.summary import records
+from bench.scenario import Scenario
+
+BURST = "bench.calibrate:Burst"
+LEAST_DELTA = 0.05  # seconds; T, the patience of an election, is 2 delta
+LARGEST_BURST = 256  # nodes; a larger burst would take seconds
+GROWTH = 2.25  # and its W(n) is extrapolated like n^2.25: a little faster than its n² messages, for caches run cold
+HORIZON = 120.0  # seconds
+NODE_BYTES = 1_400_000  # memory of a node process
+SPARE_DESCRIPTORS = 64
+MOST_NODES = 65_535  # a frame has 16 bits for a position
+
+
+class Ping(Message, frozen=True):
+    """ "Are you there?" """
+
+
+class Pong(Message, frozen=True):
+    """ "I am, and this is who"."""
+
+    id: Id
+
+
+class Burst(Node):
+    """The calibration page: everybody asks everybody at once; the highest id of all answers wins.
+
+    n initiators send 2n(n - 1) messages. Whoever is asked asks as well, so that it ends well with any initiators.
+    """
+
+    model = Model(topology="complete", timing="asynchronous", channels="reliable", failures="none")
+    messages = (Ping, Pong)
+
+    def init(self) -> None:
+        self.asked = False
+        self.answers = 0
+        self.highest = self.id
+
+    def on_start(self) -> None:
+        if not self.asked:
+            self.asked = True
+            self.broadcast(Ping())
+
+    def on_ping(self, port: Port, msg: Ping) -> None:
+        self.on_start()
+        self.send(port, Pong(self.id))
+
+    def on_pong(self, port: Port, msg: Pong) -> None:
+        self.answers += 1
+        self.highest = max(self.highest, msg.id)
+        if self.answers == len(self.ports):
+            self.elect(self.highest)
+
+
+# -- delta -------------------------------------------------------------------------------------------------------------
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """The bound on one hop, and what it follows from.
+
+    Attributes:
+        delta_s: the bound, in seconds.
+        burst_s: W(n), the wall time in which n nodes that all start exchange n² messages, in seconds.
+    """
+
+    delta_s: float
+    burst_s: float
+
+
+def measure_delta(engine: Processes, sizes: Sequence[int], budget_s: float = 2.0) -> dict[int, Calibration]:
+    """Measure W(n) for each size, in about `budget_s` seconds besides starting the nodes; `engine` must know `BURST`.
+
+    Patience is T = max(100 ms, 4 W(n)), and T is 2 delta. Beyond LARGEST_BURST nodes W is extrapolated.
+
+    Raises:
+        HarnessError: if a burst does not end.
+    """
+    measured: dict[int, float] = {}
+    deadline = time.monotonic() + budget_s
+    bursts = sorted({min(n, LARGEST_BURST) for n in sizes})
+    for i, n in enumerate(bursts):
+        if engine.n != n:
+            deadline += engine.open(n).seconds
+        measured[n] = measure_burst(engine, n, (deadline - time.monotonic()) / (len(bursts) - i))
+    calibrations = {}
+    for n in sizes:
+        m = min(n, LARGEST_BURST)
+        burst = measured[m] * (n / m) ** GROWTH
+        calibrations[n] = Calibration(max(LEAST_DELTA, 2 * burst), burst)
+    return calibrations
+
+
+def measure_burst(engine: Processes, n: int, budget_s: float) -> float:
+    """W(n) in seconds: the slowest of up to three bursts; the warm-up counts only if the budget ends with it."""
+    began = time.monotonic()
+    warm_up = time_burst(engine, n)
+    bursts: list[float] = []
+    spent = took = time.monotonic() - began
+    while len(bursts) < 3 and spent + took <= budget_s:
+        bursts.append(time_burst(engine, n))
+        spent, took = time.monotonic() - began, time.monotonic() - began - spent
+    return max(bursts, default=warm_up)
+
+
+def time_burst(engine: Processes, n: int) -> float:
+    """Seconds from the start of one burst to its last event, for n² of its 2n(n - 1) messages.
+
+    Raises:
+        HarnessError: if it does not end, or not all messages were sent.
+    """
+    ids = tuple(range(1, n + 1))
+    observation = observe(engine, Scenario(algorithm=BURST, ids=ids, seed=1, delta=1.0, horizon=HORIZON))
+    sent = sum(node.after[shm.TRAFFIC] >> 32 for node in observation.nodes)
+    if sent != 2 * n * (n - 1):
+        raise HarnessError(f"calibration on {n} nodes: a burst of {sent} messages, not of {2 * n * (n - 1)}")
+    last: int = max(shm.RECORD.unpack(node.log[-shm.RECORD.size :])[0] for node in observation.nodes)
+    share = n / (2 * (n - 1)) if n > 1 else 1.0
+    return share * (last - observation.began) / 1e9
+
+
+def observe(engine: Processes, scenario: Scenario) -> Observation:
+    """Run a trial that must end well.
+
+    Raises:
+        HarnessError: if it did not.
+    """
+    observation = engine.observe(scenario)
+    if observation.stop != "quiescent":
+        reason = observation.error or observation.stop
+        raise HarnessError(f"calibration by {scenario.algorithm} on {scenario.n} nodes: {reason}")
+    return observation
+
+
+# -- hops, starts, trials ----------------------------------------------------------------------------------------------
+
+
+def measure_hop(engine: Processes, n: int = 64, repetitions: int = 10) -> list[float]:
+    """Seconds a hop on a ring of n nodes, one for each election: the mean over n - 1 hops of the announcement.
+
+    `engine` must know `chang_roberts`. Every node elects when the announcement reaches it, the winner when it sends it.
+
+    Raises:
+        ValueError: for fewer than two nodes.
+        HarnessError: if an election does not end, or not everybody elects exactly once.
+    """
+    if n < 2:
+        raise ValueError(f"a hop takes two nodes, not {n}")
+    ids = tuple(range(1, n + 1))
+    scenario = Scenario(algorithm="chang_roberts", ids=ids, seed=1, delta=1.0, horizon=HORIZON)
+    return [time_announcement(observe(engine, scenario)) / (n - 1) for _ in range(repetitions)]
+
+
+def time_announcement(observation: Observation) -> float:
+    """Seconds from the winner's own election, the first, to the last node's.
+
+    Raises:
+        HarnessError: if not everybody elects exactly once.
+    """
+    elections = [[record.time for record in records(node) if record.what == shm.ELECT] for node in observation.nodes]
+    if any(len(times) != 1 for times in elections):
+        raise HarnessError(f"hops cannot be timed: nodes elected {[len(times) for times in elections]} times")
+    return (max(elections)[0] - min(elections)[0]) / 1e9
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """Measurements of ours beside a peer's, pair by pair, in seconds."""
+
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        """The median of ours over theirs."""
+        from statistics import median
+
+        return median(our / their for our, their in zip(self.ours, self.theirs, strict=True))
+
+
+def compare(repetitions: int, ours: Callable[[], float], *peers: Callable[[], float]) -> list[Comparison]:
+    """Measure ours and the peers in turn, `repetitions` times, so that drift hits all alike; one comparison a peer."""
+    rounds = [[measure() for measure in (ours, *peers)] for _ in range(repetitions)]
+    columns = list(zip(*rounds, strict=True))
+    return [Comparison(columns[0], column) for column in columns[1:]]
+
+
+def compare_hop(engine: Processes, program: Path, n: int = 64, repetitions: int = 7) -> list[Comparison]:
+    """One hop on a ring of n beside a C ring under the default policy, and beside one under SCHED_BATCH.
+
+    `program` is `bench.peers.compile_pipe_ring`'s. Ours is the median of 15 elections, C's the mean over 15 rounds.
+    """
+    from functools import partial
+    from statistics import median
+
+    from bench.peers import time_pipe_ring
+
+    policies = (False, True) if sys.platform == "linux" else (False,)
+    peers = [partial(time_pipe_ring, program, n, 15, batch) for batch in policies]
+    measure_hop(engine, n, 3)  # to warm up
+    return compare(repetitions, lambda: median(measure_hop(engine, n, 15)), *peers)
+
+
+@contextmanager
+def on_one_core(engine: Processes) -> Iterator[None]:
+    """Keep the nodes of the open cluster, and what this process starts, on one core; nothing where the system cannot.
+
+    Spread over cores, a hop costs what waking an idle core costs, and the more so in a virtual machine. On one core it
+    costs what the nodes do.
+    """
+    if not hasattr(os, "sched_setaffinity") or engine.opened is None:
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    everybody = (0, *engine.opened.pids)
+    try:
+        for pid in everybody:
+            os.sched_setaffinity(pid, {max(cores)})
+        yield
+    finally:
+        for pid in everybody:
+            os.sched_setaffinity(pid, cores)
+
+
+def compare_start(engine: Processes, n: int = 256, repetitions: int = 5) -> Comparison:
+    """The start of n nodes, up to the barrier, beside a bare loop of `os.fork` with as many pipes."""
+    from bench.peers import time_bare_forks
+
+    return compare(repetitions, lambda: engine.open(n).seconds, lambda: time_bare_forks(n))[0]
+
+
+def time_trials(engine: Processes, n: int = 8, trials: int = 100) -> float:
+    """Seconds a trial of `chang_roberts` on n nodes, on one cluster."""
+    scenario = Scenario(algorithm="chang_roberts", ids=tuple(range(1, n + 1)), seed=1, delta=1.0, horizon=HORIZON)
+    observe(engine, scenario)
+    began = time.monotonic()
+    for _ in range(trials):
+        observe(engine, scenario)
+    return (time.monotonic() - began) / trials
+
+
+def measure_memory(engine: Processes) -> list[int]:
+    """Memory that each node of the open cluster holds alone (USS), in bytes."""
+    import psutil
+
+    assert engine.opened is not None
+    return [psutil.Process(pid).memory_full_info().uss for pid in engine.opened.pids]
+
+
+# -- the table ---------------------------------------------------------------------------------------------------------
+
+Row = dict[str, Any]  # what, ours and against as text; ratio as a number, or empty
+
+
+def calibrate(sizes: Sequence[int]) -> list[Row]:
+    """All that `election-bench calibrate` shows, about 10 seconds' worth.
+
+    Raises:
+        HarnessError: if the nodes cannot be started or a trial does not end.
+    """
+    with Processes(("chang_roberts", BURST)) as engine:
+        rows = [*hop_rows(engine), *delta_rows(measure_delta(engine, sizes))]
+        start = compare_start(engine)
+        forks = "bare os.fork, " + show(start.theirs, 1e3, "ms")
+        rows.append(row("start of 256 nodes", show(start.ours, 1e3, "ms"), forks, start.ratio))
+        rows.append(row("memory of one node of 256 (USS)", show(measure_memory(engine), 1e-6, "MB")))
+        rows.append(trials_row(engine))
+    return rows
+
+
+def row(what: str, ours: str, against: str = "", ratio: float | str = "") -> Row:
+    """A row of the table."""
+    return {"what": what, "ours": ours, "against": against, "ratio": ratio if ratio == "" else round(float(ratio), 2)}
+
+
+def show(values: Sequence[float], scale: float, unit: str) -> str:
+    """The median of `values` times `scale`, and between what they lie."""
+    from statistics import median
+
+    middle, low, high = (f"{scale * value:.3g}" for value in (median(values), min(values), max(values)))
+    return f"{middle} {unit} ({low} to {high})"
+
+
+def hop_rows(engine: Processes) -> list[Row]:
+    """A hop on a ring of 64 beside C, or why there is nothing beside it."""
+    from tempfile import TemporaryDirectory
+
+    from bench.peers import NoPeer, compile_pipe_ring
+
+    with TemporaryDirectory() as folder:
+        try:
+            program = compile_pipe_ring(Path(folder))
+        except NoPeer as reason:
+            hops = show(measure_hop(engine), 1e6, "µs")
+            return [row("a hop on a ring of 64", hops, str(reason))]
+        spread = compare_hop(engine, program)
+        with on_one_core(engine):
+            single = compare_hop(engine, program)
+    assert engine.opened is not None
+    return [
+        row(
+            f"a hop on a ring of 64 ({engine.opened.policy}){where}",
+            show(it.ours, 1e6, "µs"),
+            f"C pipes, {policy}, " + show(it.theirs, 1e6, "µs"),
+            it.ratio,
+        )
+        for where, comparisons in (("", spread), (", all on one core", single))
+        for it, policy in zip(comparisons, ("default", "SCHED_BATCH"), strict=False)
+    ]
+
+
+def delta_rows(calibrations: dict[int, Calibration]) -> list[Row]:
+    """The bound on a hop that follows for each size, beside the burst that it follows from."""
+    return [
+        row(f"δ for {n} nodes", f"{1e3 * it.delta_s:.3g} ms", f"n² messages at once, {1e3 * it.burst_s:.3g} ms")
+        for n, it in calibrations.items()
+    ]
+
+
+def trials_row(engine: Processes) -> Row:
+    """Trials a second on one cluster, beside a fresh cluster for each."""
+    [it] = compare(5, lambda: time_trials(engine), lambda: engine.open(8).seconds + time_trials(engine, trials=1))
+    ours, fresh = ([1 / seconds for seconds in column] for column in (it.ours, it.theirs))
+    against = "a fresh cluster each, " + show(fresh, 1, "a second")
+    return row("trials, chang_roberts, n = 8", show(ours, 1, "a second"), against, 1 / it.ratio)
+
+
+# -- the machine -------------------------------------------------------------------------------------------------------
+
+
+def machine() -> dict[str, object]:
+    """What a reader of results needs to know of this machine; plain types."""
+    import psutil
+
+    return {
+        "system": platform.system(),
+        "release": platform.release(),
+        "python": platform.python_version(),
+        "cpu": cpu_name(),
+        "cores": psutil.cpu_count() or 1,
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "load": [round(load, 2) for load in psutil.getloadavg()],
+    }
+
+
+def cpu_name() -> str:
+    """The processor's model, as far as the system tells."""
+    for line in read_lines("/proc/cpuinfo"):
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a file, none where there is no such file."""
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
+
+
+# -- limits ------------------------------------------------------------------------------------------------------------
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What the system allows, and how much of it is in use; what it does not limit is infinite.
+
+    Attributes:
+        descriptors: that one process may have (the hard limit).
+        user_processes, user_running: that this user may have, and has.
+        pids, pids_running: that the kernel has numbers for, and that exist.
+        group_processes, group_running: that the control group with the least room may have, and has.
+        memory: available, in bytes.
+    """
+
+    descriptors: float = inf
+    user_processes: float = inf
+    user_running: int = 0
+    pids: float = inf
+    pids_running: int = 0
+    group_processes: float = inf
+    group_running: int = 0
+    memory: float = inf
+
+
+def check_limits(n: int, limits: Limits | None = None) -> None:
+    """Check that n nodes fit into `limits` (None: those of this machine, now).
+
+    Raises:
+        ValueError: says in one line which limit is too low, what it is, and how to raise it.
+    """
+    if n > MOST_NODES:
+        raise ValueError(f"{n:,} nodes are too many; a frame has room for {MOST_NODES:,} positions")
+    limits = limits or read_limits()
+    descriptors, processes = 2 * n + SPARE_DESCRIPTORS, n + 2
+    users, kernels, groups = (
+        processes + running for running in (limits.user_running, limits.pids_running, limits.group_running)
+    )
+    memory = n * NODE_BYTES + min(LOG_BYTES, 4 * n * n * shm.RECORD.size)
+    for needed, limit, what, remedy in (
+        (descriptors, limits.descriptors, "open files (hard limit)", f"`ulimit -n {descriptors}` as root"),
+        (users, limits.user_processes, "processes of this user", f"`ulimit -u {users}`"),
+        (kernels, limits.pids, "process ids (kernel.pid_max)", f"`sysctl kernel.pid_max={kernels}`"),
+        (groups, limits.group_processes, "processes in this control group (pids.max)", f"pids.max = {groups}"),
+        (memory / 1e6, limits.memory / 1e6, "MB of memory", "freeing some, or take fewer nodes"),
+    ):
+        if needed > limit:
+            raise ValueError(f"{n:,} nodes need {needed:,.0f} {what}, the limit is {limit:,.0f}; raise it by {remedy}")
+
+
+def read_limits() -> Limits:
+    """The limits of this machine, now."""
+    import psutil
+
+    _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
+    processes, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    bound = processes != resource.RLIM_INFINITY and os.getuid() != 0  # root is exempt
+    pids = read_lines("/proc/sys/kernel/pid_max")
+    group_processes, group_running = min(read_groups(), key=lambda group: group[0] - group[1], default=(inf, 0))
+    return Limits(
+        descriptors=inf if descriptors == resource.RLIM_INFINITY else descriptors,
+        user_processes=processes if bound else inf,
+        user_running=count_threads(os.getuid()) if bound else 0,
+        pids=int(pids[0]) if pids else inf,
+        pids_running=int(read_lines("/proc/loadavg")[0].split()[3].partition("/")[2]) if pids else 0,
+        group_processes=group_processes,
+        group_running=group_running,
+        memory=psutil.virtual_memory().available,
+    )
+
+
+def count_threads(user: int) -> int:
+    """Threads that `user` has: the limit on processes counts them."""
+    import psutil
+
+    total = 0
+    for process in psutil.process_iter():
+        try:
+            if process.uids().real == user:
+                total += process.num_threads()
+        except psutil.Error:  # it has ended, or may not be looked at
+            continue
+    return total
+
+
+def read_groups() -> list[tuple[int, int]]:
+    """(most, current) processes of each control group, from this process's own up, that limits them."""
+    found = []
+    for line in read_lines("/proc/self/cgroup"):
+        _, controllers, path = line.split(":", 2)
+        if controllers and "pids" not in controllers.split(","):
+            continue
+        root = Path("/sys/fs/cgroup", *(["pids"] if controllers else []))
+        own = root / path.lstrip("/")
+        for folder in (own, *(parent for parent in own.parents if parent.is_relative_to(root))):
+            most, current = read_lines(folder / "pids.max"), read_lines(folder / "pids.current")
+            if most and current and most[0] != "max":
+                found.append((int(most[0]), int(current[0])))
+    return found
