@@ -218,6 +218,10 @@ def _handler_name(message: type[Message]) -> str:
     return "on_" + re.sub(r"(?<!^)(?=[A-Z])", "_", message.__name__).lower()
 
 
+_NOBODY: frozenset[Port] = frozenset()
+_NOTHING: frozenset[str] = frozenset()
+
+
 class Node:
     """A participant. Subclass it, declare `model`, `messages` and `claims`, and write one handler for each message.
 
@@ -231,6 +235,7 @@ class Node:
         epoch: number of the election that it takes part in, from 1; engines read it to count elections.
         effects: what it did since an engine last looked.
         suspected: output of its failure detector (Chandra and Toueg, JACM 43(2), 1996), kept by the engine.
+        armed: names of its pending timers.
         links, key: where its ports lead, (position, label there) by port, and the election they belong to; for engines.
 
     Raises:
@@ -263,8 +268,8 @@ class Node:
         self.leader: Id | None = None
         self.epoch = 1
         self.effects: list[Effect] = []
-        self.suspected: set[Port] = set()
-        self.armed: set[str] = set()
+        self.suspected: frozenset[Port] = _NOBODY
+        self.armed: frozenset[str] = _NOTHING
         self.links: dict[Port, tuple[Position, Port]] = {}
         self.key: Key = (0, ())
         self._rng: random.Random | None = None
@@ -310,7 +315,7 @@ class Node:
 
     def fire(self, name: str) -> None:
         """The timer `name` is due; called by engines."""
-        self.armed.discard(name)
+        self.armed -= {name}
         self.on_timeout(name)
 
     # -- effects -----------------------------------------------------------------------------------------------------
@@ -327,13 +332,13 @@ class Node:
 
     def set_timer(self, name: str, delay: float) -> None:
         """Ask for `on_timeout(name)` after `delay` (in delta)."""
-        self.armed.add(name)
+        self.armed |= {name}
         self.effects.append(SetTimer(name, delay))
 
     def cancel_timer(self, name: str) -> None:
         """Withdraw the timer `name`, pending or not."""
         if name in self.armed:
-            self.armed.discard(name)
+            self.armed -= {name}
             self.effects.append(CancelTimer(name))
 
     def elect(self, leader: Id, term: int = 0) -> None:

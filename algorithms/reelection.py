@@ -40,7 +40,7 @@ class Reelection(Node):
         position: this node's place.
         ids: ids of all nodes, by position.
         down: positions known to be down at birth.
-        world: members -> the links of this node on the topology that the page runs on.
+        world: excluded positions -> the links of this node on the topology that the page runs on.
         parameters: the page's, parsed.
     """
 
@@ -65,7 +65,7 @@ class Reelection(Node):
         )
         self.page: Node | None = None
         super().__init__(view)
-        self.suspected.update(down)
+        self.suspected |= set(down)
         self.enter((1, down))
 
     def port_to(self, position: Position) -> Port:
@@ -73,21 +73,20 @@ class Reelection(Node):
 
     def enter(self, key: Key) -> None:
         """Leave the election under way, if any, and take a fresh page for `key`; wait only, if it excludes this node."""
-        for name in sorted(self.armed):
-            self.cancel_timer(name)
+        if self.page is not None:
+            for name in sorted(self.page.armed):
+                self.page.cancel_timer(name)
         self.key, self.epoch, self.leader, self.page = key, key[0], None, None
         self.told: set[Position] = set()
-        members = tuple(p for p in range(len(self.ids)) if p not in key[1])
-        self.alone = members == (self.position,)
-        if self.position in key[1] or self.alone:
+        live, excluded = len(self.ids) - len(key[1]), self.position in key[1]
+        self.alone = live == 1 and not excluded
+        if excluded or self.alone:
             return
-        self.links = self.world(members)
+        self.links = self.world(key[1])
         knows = self.page_class.model.knows
-        view = View(
-            self.view.id, tuple(self.links), len(members) if "n" in knows else None, f"{self.view.seed}/{key[0]}"
-        )
+        view = View(self.view.id, tuple(self.links), live if "n" in knows else None, f"{self.view.seed}/{key[0]}")
         self.page = self.page_class(view, **self.page_parameters)
-        self.page.effects, self.page.armed = self.effects, self.armed
+        self.page.effects = self.effects
 
     def open(self, key: Key) -> None:
         """Start the election `key` as an initiator."""

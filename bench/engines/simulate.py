@@ -1,0 +1,228 @@
+"""Engine `simulate`: the same pages in virtual time, by a heap of events; same seed, same trace.
+
+Links are FIFO; every hop takes what the latency model draws from the network's own stream. Time is in whole ns, so that
+nothing depends on how floats are rounded. Nothing of the wall clock enters a row.
+"""
+
+import random
+import zlib
+from array import array
+from collections import defaultdict
+from collections.abc import MutableSequence
+from heapq import heappop, heappush
+from typing import Any
+
+import msgspec
+
+from algorithms.model import CancelTimer, Elect, Message, Node, Position, Send, SetTimer
+from bench.faults import plan_blow
+from bench.latency import make_sampler
+from bench.observe import Execution, Fired, Monitor
+from bench.scenario import Scenario, choose_initiators, find_algorithm, node_maker
+
+TIMER = -1  # in place of a source: the event is a timer
+encode = msgspec.msgpack.Encoder().encode
+
+# time, order of scheduling, target, source (or TIMER), port (or the timer's name), key, depth, message, time sent
+Event = tuple[int, int, Position, Position, Any, Any, int, Any, int]
+
+
+class Simulation:
+    """One trial in virtual time.
+
+    Attributes:
+        heap: events to come, by time and then by the order in which they were scheduled.
+        arrivals: the last arrival on each link, by `source * stride + target * spread`.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.page = find_algorithm(scenario.algorithm)
+        n, steady = scenario.n, scenario.fault.name == "none"
+        make = node_maker(scenario, steady)
+        self.nodes: list[Node | None] = [None] * n
+        for position in scenario.live:
+            self.nodes[position] = make(position, 0)
+        self.delay = make_sampler(scenario.latency, scenario.delta, random.Random(f"{scenario.seed}/network"))
+        self.delta = int(scenario.delta * 1e9)
+        self.heap: list[Event] = []
+        self.now = self.order = 0
+        self.timers: dict[tuple[Position, str], int] = {}
+        one_link = steady and self.page.model.topology == "unidirectional ring"  # then the source says which link it is
+        self.arrivals: MutableSequence[int] | dict[int, int] = (
+            array("q", bytes(8 * n)) if one_link else defaultdict(int)
+        )
+        self.stride, self.spread = (1, 0) if one_link else (n, 1)
+        self.epochs = array("q", bytes(8 * n))
+        self.monitor = Monitor(scenario.ids)
+        self.last: Message | None = None  # the message encoded last, and its size
+        self.size = 0
+        claims = getattr(self.page, "claims", None)
+        self.drawn = claims.drawn if claims is not None else None
+        self.count_from_now()
+
+    def count_from_now(self) -> None:
+        """The measured interval begins: forget what was counted."""
+        n = self.scenario.n
+        self.sent: dict[type[Message], int] = defaultdict(int)
+        self.bytes: dict[type[Message], int] = defaultdict(int)
+        self.received = self.lost = self.stale = self.timeouts = self.max_hop = self.deepest = 0
+        self.depths, self.sent_by = array("q", bytes(8 * n)), array("q", bytes(8 * n))
+        self.draws: dict[Position, dict[Message, int]] = {}
+        self.monitor.begin()
+
+    def apply(self, position: Position, node: Node) -> None:
+        """Carry out the effects of one event of `node`, in order."""
+        now = self.now
+        if node.epoch != self.epochs[position]:
+            self.epochs[position] = node.epoch
+            self.monitor.enter(now, position, node.epoch)
+        for effect in node.effects:
+            if type(effect) is Send:
+                msg = effect.msg
+                kind = type(msg)
+                if msg is not self.last:
+                    self.last, self.size = msg, len(encode(msg))
+                    if kind is self.drawn:
+                        self.draws.setdefault(position, {})[msg] = getattr(msg, "value")  # noqa: B009
+                self.sent[kind] += 1
+                self.bytes[kind] += self.size
+                self.sent_by[position] += 1
+                depth = self.depths[position] + 1
+                if depth > self.deepest:
+                    self.deepest = depth
+                target, port = node.links[effect.port]
+                link = position * self.stride + target * self.spread
+                time = now + self.delay()
+                if time < self.arrivals[link]:
+                    time = self.arrivals[link]
+                self.arrivals[link] = time
+                self.order += 1
+                heappush(self.heap, (time, self.order, target, position, port, node.key, depth, msg, now))
+            elif type(effect) is Elect:
+                check = zlib.crc32(repr(node.key[1]).encode())
+                self.monitor.elect(now, position, effect.leader, effect.term or node.epoch, check)
+            elif type(effect) is SetTimer:
+                self.order += 1
+                self.timers[position, effect.name] = self.order
+                due = now + int(effect.delay * self.delta)
+                heappush(self.heap, (due, self.order, position, TIMER, effect.name, None, 0, None, now))
+            elif type(effect) is CancelTimer:
+                self.timers.pop((position, effect.name), None)
+        node.effects.clear()
+
+    def run_until(self, limit: int) -> bool:
+        """Handle all events up to the time `limit`; returns whether none is left."""
+        heap, nodes, depths, epochs, apply = self.heap, self.nodes, self.depths, self.epochs, self.apply
+        while heap and heap[0][0] <= limit:
+            time, order, target, source, port, key, depth, msg, sent = heappop(heap)
+            node = nodes[target]
+            if source == TIMER:
+                if node is not None and self.timers.get((target, port)) == order:
+                    del self.timers[target, port]
+                    self.timeouts += 1
+                    self.now = time
+                    node.fire(port)
+                    apply(target, node)
+                continue
+            self.now = time
+            if node is None:
+                self.lost += 1
+                continue
+            self.received += 1
+            if depth > depths[target]:
+                depths[target] = depth
+            if time - sent > self.max_hop:
+                self.max_hop = time - sent
+            if not node.deliver(source, port, key, msg):
+                self.stale += 1
+            if node.effects or node.epoch != epochs[target]:
+                apply(target, node)
+        return not heap
+
+    # -- the trial ---------------------------------------------------------------------------------------------------
+
+    def start(self, initiators: tuple[Position, ...]) -> None:
+        """Wake the initiators."""
+        for position in initiators:
+            if (node := self.nodes[position]) is not None:
+                self.monitor.wake(self.now)
+                node.on_start()
+                self.apply(position, node)
+
+    def crash(self, name: str, victims: tuple[Position, ...], execution: Execution) -> None:
+        """The victims stop at once; what they sent before arrives."""
+        execution.began = self.now
+        for victim in victims:
+            self.nodes[victim] = None
+            self.monitor.die(self.now, victim)
+            execution.fired.append(Fired(name, victim, self.now))
+
+    def suspect(self, victims: tuple[Position, ...], acting: tuple[Position, ...]) -> None:
+        """All survivors learn of the crash; those of `acting`, and who has no leader yet, act on it."""
+        live = [(position, node) for position, node in enumerate(self.nodes) if node is not None]
+        for _, node in live:
+            node.suspected |= {node.port_to(victim) for victim in victims}
+        act = {*acting, *(position for position, node in live if node.leader is None)}
+        self.monitor.first = None
+        for position, node in live:
+            for victim in victims if position in act else ():
+                self.monitor.wake(self.now)
+                node.on_suspect(node.port_to(victim))
+                self.apply(position, node)
+
+    def run(self) -> Execution:
+        """Run the trial from start to quiescence or horizon, with its fault."""
+        scenario, execution, horizon = self.scenario, Execution(monitor=self.monitor), int(self.scenario.horizon * 1e9)
+        name, live, policy, seed = scenario.fault.name, scenario.live, scenario.initiators, scenario.seed
+        execution.initiators = choose_initiators(policy, live, seed)
+        self.start(live if name == "leader-crash" else execution.initiators)
+        blow = plan_blow(scenario.fault, scenario.ids, scenario.dead, f"{seed}")
+        if blow is not None:
+            execution.planned = len(blow.victims)
+            self.run_until(min(horizon, int(blow.after * 1e9)))
+            self.now = int(blow.after * 1e9)
+            self.crash(name, blow.victims, execution)
+            survivors = tuple(p for p in live if p not in blow.victims)
+            if survivors:
+                self.suspect(blow.victims, choose_initiators(policy, survivors, seed, blow.victims[0]))
+        quiet = self.run_until(horizon)
+        if name == "leader-crash":
+            execution.planned = 1
+            leaders = {node.leader for node in self.nodes if node is not None}
+            leader = leaders.pop() if len(leaders) == 1 else None
+            if quiet and leader is not None and self.nodes[victim := scenario.ids.index(leader)] is not None:
+                self.count_from_now()
+                self.crash(name, (victim,), execution)
+                execution.counted_from = self.now
+                survivors = tuple(p for p in live if p != victim)
+                if survivors:
+                    execution.initiators = choose_initiators(policy, survivors, seed, victim)
+                    self.suspect((victim,), execution.initiators)
+                quiet = self.run_until(horizon)
+        execution.stop = "quiescent" if quiet else "horizon"
+        return self.conclude(execution)
+
+    def conclude(self, execution: Execution) -> Execution:
+        """Hand over what was counted."""
+        dead = [self.nodes[event[2]] is None for event in self.heap if event[3] != TIMER]
+        execution.end = self.now
+        execution.sent, execution.bytes = dict(self.sent), dict(self.bytes)
+        execution.sent_by_node = max(self.sent_by)
+        execution.received, execution.stale, execution.timeouts = self.received, self.stale, self.timeouts
+        execution.lost, execution.in_flight = self.lost + sum(dead), len(dead) - sum(dead)
+        execution.depth, execution.max_hop = self.deepest, self.max_hop
+        execution.live = tuple(position for position, node in enumerate(self.nodes) if node is not None)
+        execution.draws = {position: tuple(drawn.values()) for position, drawn in self.draws.items()}
+        return execution
+
+
+class Simulate:
+    """Runs trials in virtual time."""
+
+    name = "simulate"
+    deterministic = True
+
+    def run(self, scenario: Scenario) -> Execution:
+        """Run one trial."""
+        return Simulation(scenario).run()
