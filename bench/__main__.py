@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from bench import __version__
-from bench.settings import BadInput
+from bench.settings import BadInput, Settings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -40,7 +40,7 @@ def list_(what: str) -> None:
 @click.option("-a", "--algorithms", help="Names, or package.module:Class for one's own.")
 @click.option("-n", "--nodes", help="Sizes, such as 4,8,16.")
 @click.option("-f", "--faults", help="What goes wrong: none, leader-crash, ... (see: list faults).")
-@click.option("-e", "--engine", help="processes.")
+@click.option("-e", "--engine", help="processes, or simulate (virtual time).")
 @click.option("-t", "--trials", help="Trials a cell.")
 @click.option("-s", "--seed", help="Everything random comes from it.")
 @click.option("--ids", help="random, ascending, descending, best, worst, or 3,1,2 in ring order.")
@@ -48,6 +48,9 @@ def list_(what: str) -> None:
 @click.option("--dead", help="Positions that are down from the start.")
 @click.option("--detector", help="How crashes are noticed: perfect.")
 @click.option("--delta", help="Bound on one hop, such as 50ms; auto measures it.")
+@click.option(
+    "--latency", help="On simulate, how long a hop takes: 0, 5ms, uniform:1ms:9ms, exp:5ms, lognormal:5ms:0.5."
+)
 @click.option("--horizon", help="The longest a trial may take, such as 30s, or auto.")
 @click.option("--param", multiple=True, help="An algorithm's own, such as bully.coordinator=lower; repeatable.")
 @click.option("--profile", help="quick, default, full, or the path of a TOML file.  [default: default]")
@@ -77,21 +80,21 @@ def run(out: str | None, resume: bool, no_report: bool, as_json: bool, profile: 
         for field in settings.__struct_fields__:
             if getattr(asked, field) != getattr(settings, field):
                 raise BadInput(f"--{field}: the run to resume has another; leave it out, or start a new run")
-        check_machine(settings.nodes)
+        check_machine(settings)
         results = Run.resume(folder)
     else:
         base = read_profile(profile or "default")
         settings = make_settings(base | options, profile or "default")
         folder = Path(out) if out else Path("results") / time.strftime(f"%Y-%m-%d-%H%M%S-{Path(settings.profile).stem}")
         Run.check_new(folder)
-        check_machine(settings.nodes)
+        check_machine(settings)
         results = Run.create(folder, make_manifest(settings, folder, "election-bench " + shlex.join(sys.argv[1:])))
         results.point_latest()
     sys.exit(run_and_show(results, settings, as_json, report=not no_report))
 
 
-def check_machine(sizes: tuple[int, ...]) -> None:
-    """Refuse sizes that this machine cannot hold.
+def check_machine(settings: Settings) -> None:
+    """Refuse sizes that this machine cannot hold as real processes.
 
     Raises:
         BadInput: says which limit is too low and how to raise it.
@@ -99,7 +102,8 @@ def check_machine(sizes: tuple[int, ...]) -> None:
     from bench.calibrate import check_limits
 
     try:
-        check_limits(max(sizes))
+        if settings.engine == "processes":
+            check_limits(max(settings.nodes))
     except ValueError as error:
         raise BadInput(f"--nodes: {error}") from None
 
@@ -136,7 +140,7 @@ def calibrate(nodes: str, as_json: bool) -> None:
         raise BadInput(f"--nodes: {nodes!r} are no sizes; write such as 8,64") from None
     if min(sizes) < 1:
         raise BadInput(f"--nodes: {min(sizes)} is too small; it must be at least 1")
-    check_machine((*sizes, 256))
+    check_machine(Settings(algorithms=(), nodes=(*sizes, 256)))
     rows = measure(sizes)
     if as_json:
         click.echo(json.dumps(rows))

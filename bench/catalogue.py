@@ -60,6 +60,7 @@ def engines() -> Table:
     """Each engine in a sentence."""
     table = Table("engine", "what it is")
     table.add_row("processes", "one real process a node, joined by pipes; real kills; times by the machine's clock")
+    table.add_row("simulate", "the same pages in virtual time, seeded and repeatable, up to a million nodes")
     return table
 
 

@@ -3,11 +3,13 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
 
 from bench.faults import parse_faults, seconds
+from bench.latency import make_sampler
 from bench.scenario import (
     Scenario,
     choose_ids,
@@ -17,6 +19,7 @@ from bench.scenario import (
     trial_seed,
 )
 
+ENGINES = ("processes", "simulate")
 PROFILES = Path(__file__).parent / "profiles"
 
 
@@ -37,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     initiators: str = "all"
     dead: tuple[int, ...] = ()
     detector: str = "perfect"
+    latency: str = ""
     delta: str = "auto"
     horizon: str = "auto"
     parameters: dict[str, dict[str, str]] = {}
@@ -129,9 +133,17 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
                     raise ValueError("it must be more than nothing")
             except ValueError as error:
                 raise BadInput(f"--{option}: {error}, or auto") from None
-    for option, only in (("engine", "processes"), ("detector", "perfect")):
-        if options.get(option, only) != only:
-            raise BadInput(f"--{option}: {options[option]!r} is not to be had; there is {only}")
+    engine, latency = options.get("engine", "processes"), options.get("latency", "")
+    if engine not in ENGINES:
+        raise BadInput(f"--engine: {engine!r} is not to be had; there are {' and '.join(ENGINES)}")
+    if options.get("detector", "perfect") != "perfect":
+        raise BadInput(f"--detector: {options['detector']!r} is not to be had; there is perfect")
+    if latency and engine != "simulate":
+        raise BadInput("--latency: on real processes a hop takes what it takes; leave it out, or use --engine simulate")
+    try:
+        make_sampler(latency, 1.0, Random(0))
+    except ValueError as error:
+        raise BadInput(f"--latency: {error}") from None
     settings = Settings(
         algorithms=algorithms,
         nodes=tuple(dict.fromkeys(_whole("nodes", word, 1) for word in _words(options["nodes"]))),
@@ -143,6 +155,8 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
         dead=tuple(
             sorted({_whole("dead", word, 0) for word in _words(options["dead"])}) if options.get("dead") else ()
         ),
+        engine=engine,
+        latency=latency,
         delta=str(options.get("delta", "auto")),
         horizon=str(options.get("horizon", "auto")),
         parameters=parameters,
@@ -212,6 +226,7 @@ def make_scenario(settings: Settings, algorithm: str, n: int, fault: str, rep: i
         fault=parse_faults(fault)[0],
         detector=settings.detector,
         delta=delta,
+        latency=settings.latency,
         horizon=choose_horizon(settings.horizon, n, delta),
         seed=seed,
     )

@@ -1,10 +1,15 @@
 """Sweep: a grid of scenarios becomes rows, one trial at a time, in a folder from which it can go on."""
 
 import importlib.metadata
+import os
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import groupby
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,12 +18,15 @@ import msgspec
 
 from bench.calibrate import BURST, machine, measure_delta, measure_hop
 from bench.engines.processes import Processes
+from bench.engines.processes.worker import die_with_parent
+from bench.engines.simulate import Simulate
 from bench.faults import seconds
 from bench.observe import make_row
 from bench.settings import Planned, Settings, plan
 from bench.store import Run
-from bench.trial import SCHEMA, Trial
+from bench.trial import SCHEMA, KindCount, Trial
 
+SIMULATED_DELTA = 0.001  # seconds
 PACKAGES = ("election-bench", "msgspec", "pandas", "matplotlib", "psutil", "scipy")
 
 
@@ -66,21 +74,34 @@ def calibrate(run: Run, settings: Settings, engine: Processes) -> dict[int, floa
     return recorded
 
 
-def sweep(
-    run: Run, settings: Settings, begin: Callable[[list[Planned]], None], note: Callable[[Planned], None]
-) -> Iterator[Trial]:
+Begin = Callable[[list[Planned]], None]
+Note = Callable[[Planned], None]
+Finished = tuple[Trial, list[KindCount]]
+
+
+def sweep(run: Run, settings: Settings, begin: Begin, note: Note) -> Iterator[Trial]:
     """Run what is missing of a run, and yield each row once it is stored.
 
     Parameters:
         run: where rows go.
         settings: what to run.
         begin: told the trials that are about to run, once the machine has been calibrated.
-        note: told each trial before it runs.
-
-    Each group of trials that share size and fault is preceded by one trial of each algorithm that is not recorded.
+        note: told each trial when its turn comes.
 
     Raises:
         HarnessError: if the engine fails; rows so far are kept.
+    """
+    for row, kinds in (run_simulated if settings.engine == "simulate" else run_real)(run, settings, begin, note):
+        run.append(row, kinds)
+        yield row
+    run.manifest["finished"] = True
+    run.write_manifest()
+
+
+def run_real(run: Run, settings: Settings, begin: Begin, note: Note) -> Iterator[Finished]:
+    """Trials on real processes, strictly one after another.
+
+    Each group of trials that share size and fault is preceded by one trial of each algorithm that is not recorded.
     """
     with Processes((*settings.algorithms, "chang_roberts", BURST)) as engine:
         missing = [
@@ -97,10 +118,35 @@ def sweep(
             for planned in cell:
                 note(planned)
                 execution = engine.run(planned.scenario)
-                row, kinds = make_row(
-                    execution, planned.scenario, run.folder.name, planned.trial, planned.rep, engine.name
-                )
-                run.append(row, kinds)
-                yield row
-    run.manifest["finished"] = True
+                yield make_row(execution, planned.scenario, run.folder.name, planned.trial, planned.rep, engine.name)
+
+
+def run_simulated(run: Run, settings: Settings, begin: Begin, note: Note) -> Iterator[Finished]:
+    """Trials in virtual time, fanned out over the cores and handed over in the order of the plan."""
+    delta = SIMULATED_DELTA if settings.delta == "auto" else seconds(settings.delta)
+    run.manifest["calibration"] = {str(n): {"delta_s": delta} for n in settings.nodes}
     run.write_manifest()
+    deltas = dict.fromkeys(settings.nodes, delta)
+    missing = [planned for planned in plan(settings, deltas) if planned.trial not in run.done]
+    begin(missing)
+    cores = os.cpu_count() or 1
+    chunk = max(1, min(32, len(missing) // (8 * cores)))
+    with get_context("spawn").Pool(cores, prepare_worker, (os.getpid(), sys.path)) as pool:
+        simulate = partial(simulate_trial, run.folder.name)
+        for planned, finished in zip(missing, pool.imap(simulate, missing, chunk), strict=True):
+            note(planned)
+            yield finished
+
+
+def prepare_worker(parent: int, path: list[str]) -> None:
+    """Make a worker of the pool find what its parent finds, leave Ctrl-C to it and end with it."""
+    sys.path[:] = path
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with_parent(parent)
+
+
+def simulate_trial(run: str, planned: Planned) -> Finished:
+    """One trial in virtual time, in a worker of the pool."""
+    execution = Simulate().run(planned.scenario)
+    return make_row(execution, planned.scenario, run, planned.trial, planned.rep, Simulate.name)

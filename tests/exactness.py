@@ -8,6 +8,7 @@ import msgspec
 from algorithms import ALGORITHMS
 from bench.complexity import compare_with_theory
 from bench.engines.processes import Processes
+from bench.engines.simulate import Simulate
 from bench.faults import Fault
 from bench.observe import make_row
 from bench.scenario import Scenario
@@ -57,7 +58,7 @@ def draw_scenarios(count: int, seed: int, sizes: tuple[int, ...] = SIZES) -> Ite
                 )
 
 
-def differences(engine: Processes, scenario: Scenario, tally: Tally) -> list[str]:
+def differences(engine: Processes | Simulate, scenario: Scenario, tally: Tally) -> list[str]:
     """How a trial differs from the theorem; one outside the model (a hop slower than delta) is run again, at most 5
     times."""
     for _ in range(5):

@@ -75,6 +75,14 @@ def test_a_weaker_coordinator_is_bullied_back() -> None:
     assert take(node) == [Save(Epoch(2)), Send(3, Election(2)), SetTimer("answer", 2)]
 
 
+def test_a_coordinator_that_died_meanwhile_is_not_followed() -> None:
+    node = bully(1, 3)
+    node.suspected |= {3}
+    node.deliver(2, 3, (0, ()), Coordinator(1, 3))
+    assert take(node)[0] == Save(Epoch(2))
+    assert node.leader is None
+
+
 def test_what_is_stale_is_answered_with_the_current_coordinator() -> None:
     node = bully(2, 3)
     node.deliver(2, 3, (0, ()), Coordinator(4, 3))

@@ -8,7 +8,7 @@ import random
 import zlib
 from array import array
 from collections import defaultdict
-from collections.abc import MutableSequence
+from collections.abc import Callable, MutableSequence
 from heapq import heappop, heappush
 from typing import Any
 
@@ -27,16 +27,23 @@ encode = msgspec.msgpack.Encoder().encode
 Event = tuple[int, int, Position, Position, Any, Any, int, Any, int]
 
 
+Observer = Callable[[int, Position, Position, Message, int], None]
+
+
 class Simulation:
     """One trial in virtual time.
+
+    Parameters:
+        scenario: the trial.
+        observer: told of each delivery before it is handled: time (ns), source, target, message, depth.
 
     Attributes:
         heap: events to come, by time and then by the order in which they were scheduled.
         arrivals: the last arrival on each link, by `source * stride + target * spread`.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
-        self.scenario = scenario
+    def __init__(self, scenario: Scenario, observer: Observer | None = None) -> None:
+        self.scenario, self.observer = scenario, observer
         self.page = find_algorithm(scenario.algorithm)
         n, steady = scenario.n, scenario.fault.name == "none"
         make = node_maker(scenario, steady)
@@ -114,6 +121,7 @@ class Simulation:
     def run_until(self, limit: int) -> bool:
         """Handle all events up to the time `limit`; returns whether none is left."""
         heap, nodes, depths, epochs, apply = self.heap, self.nodes, self.depths, self.epochs, self.apply
+        observer = self.observer
         while heap and heap[0][0] <= limit:
             time, order, target, source, port, key, depth, msg, sent = heappop(heap)
             node = nodes[target]
@@ -130,6 +138,8 @@ class Simulation:
                 self.lost += 1
                 continue
             self.received += 1
+            if observer is not None:
+                observer(time, source, target, msg, depth)
             if depth > depths[target]:
                 depths[target] = depth
             if time - sent > self.max_hop:
@@ -223,6 +233,6 @@ class Simulate:
     name = "simulate"
     deterministic = True
 
-    def run(self, scenario: Scenario) -> Execution:
-        """Run one trial."""
-        return Simulation(scenario).run()
+    def run(self, scenario: Scenario, observer: Observer | None = None) -> Execution:
+        """Run one trial; `observer` is told of each delivery."""
+        return Simulation(scenario, observer).run()
