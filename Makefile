@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN ?= results/latest
 BIN := .venv/bin
 
-.PHONY: setup bench bench-quick bench-full report check test test-slow perf clean
+.PHONY: setup bench bench-quick bench-full report regress check test test-slow perf clean
 
 setup: .venv/installed
 
@@ -23,6 +23,9 @@ bench-full: setup
 
 report: setup
 	$(BIN)/election-bench report $(RUN)
+
+regress: setup
+	$(BIN)/election-bench regress --quiet
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -182,13 +182,14 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
 class Parameter(msgspec.Struct, frozen=True):
     """An algorithm's own knob: default as text, what it accepts, what it means, and how to read it.
 
-    `parse` raises ValueError for what is not accepted.
+    `parse` raises ValueError for what is not accepted; `variants` are other values whose counts the theorem gives, too.
     """
 
     default: str
     accepts: str
     meaning: str
     parse: Callable[[str], Any]
+    variants: tuple[str, ...] = ()
 
 
 def choice(*words: str, meaning: str) -> Parameter:
@@ -199,7 +200,7 @@ def choice(*words: str, meaning: str) -> Parameter:
             raise ValueError(text)
         return text
 
-    return Parameter(words[0], " or ".join(words), meaning, parse)
+    return Parameter(words[0], " or ".join(words), meaning, parse, words[1:])
 
 
 def number(default: float, least: float, *, meaning: str) -> Parameter:

@@ -148,6 +148,27 @@ def calibrate(nodes: str, as_json: bool) -> None:
         print_calibration(rows)
 
 
+@cli.command()
+@click.option("-a", "--algorithms", help="Names, or package.module:Class with claims.  [default: the catalogue]")
+@click.option("--baseline", default="results/baseline.json", show_default=True, help="Counts to compare with.")
+@click.option("--update", is_flag=True, help="Rewrite the baseline from what is measured.")
+@click.option("--junit", help="Also write JUnit XML to this file.")
+@click.option("--bench-json", help="Also write customSmallerIsBetter JSON to this file.")
+@click.option("-q", "--quiet", is_flag=True, help="Only what is wrong or moved.")
+def regress(
+    algorithms: str | None, baseline: str, update: bool, junit: str | None, bench_json: str | None, quiet: bool
+) -> None:
+    """The gate: message counts on both engines equal the theorem and do not exceed the baseline.
+
+    Exit 1 if an equality is broken or a count grew.
+
+    Example: election-bench regress -a bully,ring --junit gate.xml
+    """
+    from bench.gate import run_and_judge
+
+    sys.exit(run_and_judge(algorithms, Path(baseline), update, junit, bench_json, quiet))
+
+
 def interrupt(_signal: int, _frame: object) -> None:
     """SIGTERM ends a run as Ctrl-C does."""
     raise KeyboardInterrupt

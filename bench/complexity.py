@@ -1,7 +1,11 @@
 """Complexity: what the theorem says a trial should have cost, beside what it cost."""
 
+from typing import Protocol
+
+import msgspec
+
 from algorithms.model import Arrangement
-from bench.observe import Execution
+from bench.observe import Execution, make_row
 from bench.scenario import Scenario, find_algorithm, parse_parameters
 from bench.trial import KindCount, Trial
 
@@ -46,3 +50,34 @@ def compare_with_theory(row: Trial, kinds: list[KindCount], execution: Execution
         if value != right
     ]
     return wrong
+
+
+class Engine(Protocol):
+    """What runs a trial."""
+
+    name: str
+
+    def run(self, scenario: Scenario) -> Execution:
+        """Run one trial."""
+
+
+class Checked(msgspec.Struct):
+    """A trial held to the theorem: its row, how it differs, and how many attempts it took to stay inside the model."""
+
+    row: Trial
+    wrong: list[str]
+    attempts: int
+
+
+def check_trial(engine: Engine, scenario: Scenario, attempts: int = 5) -> Checked:
+    """Run a trial and compare it with the theorem.
+
+    One that falls outside the model (a hop slower than delta, where the page needs synchrony) is run again, at most
+    `attempts` times in all.
+    """
+    for attempt in range(1, attempts + 1):
+        execution = engine.run(scenario)
+        row, kinds = make_row(execution, scenario, "", 0, 0, engine.name)
+        if row.within_model:
+            return Checked(row, compare_with_theory(row, kinds, execution, scenario), attempt)
+    return Checked(row, [f"{attempts} trials outside the model: a hop took up to {row.max_hop_s:.3f} s"], attempts)

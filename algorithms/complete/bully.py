@@ -181,7 +181,9 @@ class Bully(Node):
         if (msg.epoch, msg.leader) < (self.epoch, self.leader or 0):
             if self.leader is not None:
                 self.send(port, Coordinator(self.epoch, self.leader))
-        elif msg.leader < self.id or msg.leader in self.suspected:  # weaker than this node, or dead when its news arrives
+        elif (
+            msg.leader < self.id or msg.leader in self.suspected
+        ):  # weaker than this node, or dead when its news arrives
             self.adopt(msg.epoch + 1)
             self.begin()
         else:

@@ -68,7 +68,7 @@ class Randomized(Node):
     )
     messages = (Draw,)
     parameters = {
-        "range": Parameter("n", "n, or a whole number >= 2", "number of values drawn from", _range),
+        "range": Parameter("n", "n, or a whole number >= 2", "number of values drawn from", _range, ("2",)),
         "redraw": choice("tied", "all", meaning="who draws again after a tie"),
     }
     claims = Claims(
