@@ -271,7 +271,7 @@ class Node:
         self.effects: list[Effect] = []
         self.suspected: frozenset[Port] = _NOBODY
         self.armed: frozenset[str] = _NOTHING
-        self.links: dict[Port, tuple[Position, Port]] = {}
+        self.links: dict[Port, tuple[Position, Port]] | tuple[tuple[Position, Port], ...] = {}
         self.key: Key = (0, ())
         self._rng: random.Random | None = None
         for name, parameter in self.parameters.items():
@@ -307,7 +307,7 @@ class Node:
 
     def port_to(self, position: Position) -> Port:
         """The label by which this node is told of the node at `position`; for engines."""
-        return next(port for port, (peer, _) in self.links.items() if peer == position)
+        return next(port for port in self.ports if self.links[port][0] == position)
 
     def deliver(self, source: Position, port: Port, key: Key, msg: Message) -> bool:
         """Receive `msg`; called by engines. Returns False if it belonged to a past election and was discarded."""

@@ -116,6 +116,7 @@ class Reelection(Node):
 
     def notify(self, position: Position) -> None:
         """Tell the node at `position` of this node's key and leader."""
+        assert isinstance(self.links, dict)
         self.links[~position] = (position, ~self.position)
         self.send(~position, Newer(self.leader or 0))
 

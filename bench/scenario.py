@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 
 from algorithms import ALGORITHMS
-from algorithms.model import Id, Node, Position, View
+from algorithms.model import NEXT, Id, Node, Position, View
 from algorithms.reelection import Reelection
 from bench.faults import Fault
 from bench.topology import TOPOLOGIES
+
+ONE_PORT = (NEXT,)
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,14 +115,19 @@ def node_maker(scenario: Scenario, steady: bool = False) -> Callable[[Position, 
     named, knows_n = "neighbours" in page.model.knows, "n" in page.model.knows
     reelected = page.model.failures == "none"
     down = scenario.dead if reelected else ()
+    key = (int(reelected), down)  # one tuple for all: a million nodes share it
     suffix = "/1" if reelected else ""  # of the seed that Reelection would give to its first page
 
     def make_alone(position: Position, incarnation: int = 0) -> Node:
         identity = ids[position] if page.model.identity == "unique" else None
         links = links_of(position, down, ids, named)
         n = len(ids) - len(down) if knows_n else None
-        node = page(View(identity, tuple(links), n, f"{scenario.seed}/{position}/{incarnation}{suffix}"), **parameters)
-        node.links, node.key = links, (int(reelected), down)
+        ports = ONE_PORT if len(links) == 1 and NEXT in links else tuple(links)
+        node = page(View(identity, ports, n, f"{scenario.seed}/{position}/{incarnation}{suffix}"), **parameters)
+        node.links, node.key = (
+            (links[NEXT],) if ports is ONE_PORT else links,
+            key,
+        )  # 192 bytes less for each of a million
         return node
 
     def make_reelected(position: Position, incarnation: int = 0) -> Node:
