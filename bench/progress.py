@@ -84,6 +84,8 @@ def run_and_show(run: Run, settings: Settings, as_json: bool, report: bool) -> i
     progress.close()
     if report:
         show_report(run.folder, quiet=as_json)
+    elif not as_json:
+        click.echo(f"rows: {run.folder / 'trials.csv'}")
     for row in broken[:10]:
         reason = row.error or f"{row.verdict}, {row.violations} violations inside the model"
         click.echo(f"election-bench: trial {row.trial} ({row.algorithm}, n={row.n}, {row.fault}): {reason}", err=True)
