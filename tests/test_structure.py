@@ -1,11 +1,12 @@
 """Who may import whom: read off the source, so that the architecture cannot rot unseen."""
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from bench.conformance import imported_modules
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(path for path in (ROOT / "algorithms").glob("*/*.py") if path.name != "__init__.py")
@@ -14,13 +15,7 @@ VIEWS = [ROOT / "bench" / f"{name}.py" for name in ("analyse", "plots", "report"
 
 def imports(path: Path) -> set[str]:
     """Names of the modules that a file imports, wherever in it."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-    return found
+    return imported_modules(path.read_text())
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
@@ -45,11 +40,3 @@ def test_a_node_process_carries_no_heavy_library() -> None:
     ).stdout.split()
     assert "bench.engines.processes.worker" in loaded
     assert not {"pandas", "numpy", "matplotlib", "scipy", "click", "rich", "jinja2"}.intersection(loaded)
-
-
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_a_page_tells_what_the_house_asks_of_it(path: Path) -> None:
-    text = ast.get_docstring(ast.parse(path.read_text())) or ""
-    headings = ["Model", "Guarantees", "Messages", "Complexity", "Beyond the model", "References"]
-    places = [text.index(f"\n{heading}") for heading in headings]
-    assert places == sorted(places)
