@@ -169,6 +169,24 @@ def regress(
     sys.exit(run_and_judge(algorithms, Path(baseline), update, junit, bench_json, quiet))
 
 
+@cli.command()
+@click.option("--conformance", "name", required=True, help="A catalogue name, or package.module:Class for one's own.")
+@click.option("-e", "--engine", type=click.Choice(["simulate", "processes"]), default="simulate", show_default=True)
+def verify(name: str, engine: str) -> None:
+    """The checks that any algorithm must pass, chosen by what its class declares; one line each.
+
+    Exit 1 if one fails; each failure ends with a command that shows it again.
+
+    Example: election-bench verify --conformance chang_roberts
+    """
+    from bench.conformance import run_conformance
+
+    try:
+        sys.exit(run_conformance(name, engine))
+    except ValueError as error:
+        raise BadInput(f"--conformance: {error}") from None
+
+
 def interrupt(_signal: int, _frame: object) -> None:
     """SIGTERM ends a run as Ctrl-C does."""
     raise KeyboardInterrupt

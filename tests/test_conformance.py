@@ -1,0 +1,71 @@
+"""The conformance suite: the catalogue passes it, it runs what it ran before, and it can fail."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from algorithms import ALGORITHMS
+from bench.conformance import Check, Nonconforming, WatchedSimulate, checks, run_conformance
+
+ROOT = Path(__file__).parent.parent
+ALL = [
+    *("declaration", "imports", "purity", "pickling", "determinism", "lone", "agreement", "late", "order"),
+    *("knowledge", "labels", "witness", "claims", "resilience", "parity"),
+]
+NOT_APPLICABLE = {  # a check that silently stops running is a difference here
+    "bully": {"late", "labels"},
+    "ring": {"labels"},
+    "lamport": set(),
+    "chang_roberts": {"labels"},
+    "randomized": {"labels", "witness"},
+}
+
+
+def applying(algorithm: str) -> list[Check]:
+    return [check for check in checks(algorithm, WatchedSimulate()) if check.run is not None]
+
+
+def test_the_matrix_of_checks_is_the_golden_one() -> None:
+    matrix = {name: [check.name for check in applying(name)] for name in ALGORITHMS}
+    assert matrix == {name: [check for check in ALL if check not in NOT_APPLICABLE[name]] for name in ALGORITHMS}
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_catalogue_passes(algorithm: str) -> None:
+    for check in applying(algorithm):
+        assert check.run is not None
+        check.run()
+
+
+def test_the_catalogue_passes_on_real_processes() -> None:
+    assert run_conformance("chang_roberts", "processes") == 0
+
+
+@pytest.mark.parametrize(
+    ("page", "check", "says"),
+    [
+        ("Doubled", "claims", "Election: "),
+        ("TwoLeaders", "agreement", ""),
+        ("Raises", "agreement", "raised RuntimeError: planted"),
+        ("Chatters", "agreement", "it does not end"),
+    ],
+)
+def test_a_check_catches_its_planted_fault(page: str, check: str, says: str) -> None:
+    (run,) = (one.run for one in applying(f"tests.nodes:{page}") if one.name == check)
+    assert run is not None
+    with pytest.raises(Nonconforming) as wrong:
+        run()
+    assert says in str(wrong.value)
+    assert "See it again: election-bench " in str(wrong.value)
+
+
+def test_the_command_says_what_failed() -> None:
+    command = [sys.executable, "-m", "bench", "verify", "--conformance"]
+    failed = subprocess.run([*command, "tests.nodes:Doubled"], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert failed.returncode == 1
+    assert "FAILED  claims: " in failed.stdout
+    unknown = subprocess.run([*command, "bulli"], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert unknown.returncode == 2
+    assert unknown.stderr == "election-bench: --conformance: no algorithm 'bulli'; did you mean 'bully'?\n"
