@@ -156,6 +156,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         messages: exact count by kind for one arrangement of at least two live nodes (Bully: of any), or None where the
             schedule decides it.
+        leader: who is elected in one arrangement of at least two live nodes, or None where the schedule decides it.
         depth: exact length of the longest happened-before chain of messages, where the schedule does not decide it.
         all: bounds when every node starts.
         one: bounds when one node starts, uniformly chosen.
@@ -173,6 +174,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     time: str
     bits: str
     source: str
+    leader: Callable[[Arrangement], Id] | None = None
     depth: Callable[[Arrangement], int] | None = None
     drawn: type[Message] | None = None
     best_case: Callable[[int], tuple[tuple[Id, ...], tuple[Position, ...]]] | None = None

@@ -25,8 +25,8 @@ def arrange(execution: Execution, scenario: Scenario) -> Arrangement:
 def compare_with_theory(row: Trial, kinds: list[KindCount], execution: Execution, scenario: Scenario) -> list[str]:
     """Every way in which a trial differs from its closed form; empty if it equals the theorem.
 
-    Counts by kind are compared, the causal depth where the page claims one, and what must hold in every trial inside the
-    model: one election, one leader, agreed by all, and every message accounted for.
+    Counts by kind are compared, leader and causal depth where the page claims them, and what must hold in every trial
+    inside the model: one election, one leader, agreed by all, and every message accounted for.
     """
     page = find_algorithm(scenario.algorithm)
     arrangement = arrange(execution, scenario)
@@ -39,6 +39,8 @@ def compare_with_theory(row: Trial, kinds: list[KindCount], execution: Execution
     ]
     if page.claims.depth is not None and not alone and row.causal_depth != page.claims.depth(arrangement):
         wrong.append(f"causal depth: {row.causal_depth}, {page.claims.depth(arrangement)} by the theorem")
+    if page.claims.leader is not None and not alone and row.leader != page.claims.leader(arrangement):
+        wrong.append(f"leader: {row.leader}, {page.claims.leader(arrangement)} by the theorem")
     wrong += [
         f"{name}: {value}, not {right}"
         for name, value, right in (

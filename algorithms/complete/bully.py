@@ -93,6 +93,7 @@ class Bully(Node):
     }
     claims = Claims(
         messages=_messages,
+        leader=lambda arrangement: max(arrangement.ids[p] for p in arrangement.live),
         all=Bounds(Formula("n²−1", _all), Formula("n²−1", _all), Formula("n²−1", _all)),
         one=Bounds(
             Formula("n−1", lambda n, a: n - a + n - 1),

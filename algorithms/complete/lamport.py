@@ -34,6 +34,7 @@ from algorithms.model import (
     Node,
     Parameter,
     Port,
+    Position,
     choice,
 )
 
@@ -62,11 +63,20 @@ class Coordinator(Announcement, frozen=True):
     id: Id
 
 
-def _messages(arrangement: Arrangement) -> dict[str, int]:
-    """Counts follow from the ranks of the initiators among the live nodes; `draws` holds the clocks, if not zero."""
-    others = len(arrangement.live) - 1
+def _priorities(arrangement: Arrangement) -> dict[Position, tuple[int, Id]]:
+    """(stamp, id) of every live node; `draws` holds the clocks, if not zero."""
     clocks = {p: arrangement.draws[p][0] if arrangement.parameters["clock"] else 0 for p in arrangement.live}
-    priority = {p: (clocks[p] + (p in arrangement.initiators), arrangement.ids[p]) for p in arrangement.live}
+    return {p: (clocks[p] + (p in arrangement.initiators), arrangement.ids[p]) for p in arrangement.live}
+
+
+def _leader(arrangement: Arrangement) -> Id:
+    """Highest (stamp, id): of all, who are asked by whoever starts."""
+    return max(_priorities(arrangement).values())[1]
+
+
+def _messages(arrangement: Arrangement) -> dict[str, int]:
+    """Counts follow from the ranks of the initiators among the live nodes."""
+    others, priority = len(arrangement.live) - 1, _priorities(arrangement)
     lowest = min(priority[p] for p in arrangement.initiators)
     joiners = [p for p in arrangement.live if priority[p] >= lowest]
     cascade = arrangement.parameters["mode"] == "cascade"
@@ -105,6 +115,7 @@ class Lamport(Node):
     }
     claims = Claims(
         messages=_messages,
+        leader=_leader,
         all=Bounds(_ALL, _ALL, _ALL),
         one=Bounds(_ONE, _ONE, _ONE),
         time="3δ, or 4δ where the winner did not start",

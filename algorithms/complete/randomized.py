@@ -25,6 +25,7 @@ from algorithms.model import (
     Node,
     Parameter,
     Port,
+    Position,
     choice,
 )
 
@@ -34,8 +35,8 @@ class Draw(Message, frozen=True):
     value: int
 
 
-def _messages(arrangement: Arrangement) -> dict[str, int]:
-    """Replay of the draws: every active node sends n - 1 messages a round."""
+def _replay(arrangement: Arrangement) -> tuple[int, Position]:
+    """How many draws were made, and who won."""
     active, sent, turn = list(arrangement.live), 0, dict.fromkeys(arrangement.live, 0)
     while True:
         sent += len(active)
@@ -43,8 +44,13 @@ def _messages(arrangement: Arrangement) -> dict[str, int]:
         turn.update({p: turn[p] + 1 for p in active})
         tied = [p for p in active if drawn[p] == max(drawn.values())]
         if len(tied) == 1:
-            return {"Draw": sent * (len(arrangement.live) - 1)}
+            return sent, tied[0]
         active = tied if arrangement.parameters["redraw"] == "tied" else active
+
+
+def _messages(arrangement: Arrangement) -> dict[str, int]:
+    """Every active node sends n - 1 messages a round."""
+    return {"Draw": _replay(arrangement)[0] * (len(arrangement.live) - 1)}
 
 
 def _range(text: str) -> int:
@@ -73,6 +79,7 @@ class Randomized(Node):
     }
     claims = Claims(
         messages=_messages,
+        leader=lambda arrangement: arrangement.ids[_replay(arrangement)[1]],
         drawn=Draw,
         all=_BOUNDS,
         one=_BOUNDS,

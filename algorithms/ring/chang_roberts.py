@@ -72,6 +72,11 @@ def _messages(arrangement: Arrangement) -> dict[str, int]:
     return {"Election": hops, "Leader": n}
 
 
+def _leader(arrangement: Arrangement) -> Id:
+    ids, senders = _tokens(arrangement)
+    return max(ids[i] for i in senders)
+
+
 def _depth(arrangement: Arrangement) -> int:
     """Two turns of the winner's token, after the hops that it took to wake the winner."""
     ids, senders = _tokens(arrangement)
@@ -90,6 +95,7 @@ class ChangRoberts(Node):
     parameters = {"variant": choice("wake", "relay", meaning="whether a node that is woken competes")}
     claims = Claims(
         messages=_messages,
+        leader=_leader,
         depth=_depth,
         all=Bounds(
             Formula("3n−1", lambda n, a: 3 * a - 1),

@@ -55,6 +55,7 @@ class Ring(Node):
     messages = (Election, Coordinator)
     claims = Claims(
         messages=_messages,
+        leader=lambda arrangement: max(arrangement.ids[p] for p in arrangement.live),
         depth=lambda arrangement: 2 * len(arrangement.live),
         all=Bounds(_ALL, _ALL, _ALL),
         one=Bounds(_ONE, _ONE, _ONE),
