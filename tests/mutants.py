@@ -1,0 +1,157 @@
+"""Mutants: ten planted errors of one line in each of the five pages, and the smallest check that catches each."""
+
+import re
+from pathlib import Path
+
+import msgspec
+
+ROOT = Path(__file__).parent.parent
+
+
+class Mutant(msgspec.Struct, frozen=True):
+    """One planted error: what is wrong, which text of the page becomes which, and the smallest check that catches it."""
+
+    page: str
+    error: str
+    old: str
+    new: str
+    caught_by: str = "witness"
+
+
+def plant(folder: Path, page: str, old: str, new: str) -> str:
+    """Write a page with `old` replaced by `new` into a module of its own below `folder`; returns `package.module:Class`.
+
+    `folder` must be on `sys.path`; its name, unlike any other's in the session, becomes the package's.
+    """
+    source = (ROOT / "algorithms" / page.replace(".", "/")).with_suffix(".py").read_text()
+    assert source.count(old) == 1, f"{old!r} is {source.count(old)} times in {page}"
+    package = f"mutant_{folder.name}"
+    (folder / package).mkdir()
+    (folder / package / "__init__.py").touch()
+    (folder / package / "page.py").write_text(source.replace(old, new))
+    (name,) = re.findall(r"^class (\w+)\(Node\)", source, re.MULTILINE)
+    return f"{package}.page:{name}"
+
+
+def twice(page: str, error: str, line: str, caught_by: str = "witness") -> Mutant:
+    """A line that is carried out twice."""
+    return Mutant(page, error, line, f"{line}; {line}", caught_by)
+
+
+def without(page: str, error: str, line: str, caught_by: str = "witness") -> Mutant:
+    """A line that is not carried out."""
+    return Mutant(page, error, line, "pass", caught_by)
+
+
+BULLY, RING, LAMPORT = "complete.bully", "ring.ring", "complete.lamport"
+CHANG_ROBERTS, RANDOMIZED = "ring.chang_roberts", "complete.randomized"
+
+MUTANTS = (
+    without(BULLY, "Ok is skipped", "self.send(port, Ok(msg.epoch))"),
+    twice(BULLY, "Ok is sent twice", "self.send(port, Ok(msg.epoch))"),
+    Mutant(BULLY, "the weaker are asked", "if port > self.id]", "if port < self.id]"),
+    Mutant(
+        BULLY,
+        "one is not told",
+        "for port in self.ports:\n            if",
+        "for port in self.ports[1:]:\n            if",
+    ),
+    Mutant(
+        BULLY,
+        "the epoch is not raised when the leader is gone",
+        "if port == self.leader:\n            self.adopt(self.epoch + 1)",
+        "if port == self.leader:\n            self.adopt(self.epoch)",
+        "claims",
+    ),
+    Mutant(
+        BULLY,
+        "a later epoch is not adopted",
+        "self.adopt(msg.epoch)\n        self.send",
+        "pass\n        self.send",
+        "claims",
+    ),
+    Mutant(BULLY, "an election is started at every message", "if self.started:\n            return", "pass"),
+    Mutant(BULLY, "answers are not noted", "self.answered = True", "self.answered = False", "claims"),
+    Mutant(BULLY, "who was answered wins", "and not self.answered:", "and self.answered:", "lone"),
+    Mutant(BULLY, "the stronger is bullied back", "msg.leader < self.id or", "msg.leader > self.id or"),
+    twice(RING, "a token starts twice", "self.send(NEXT, Election(self.id, (self.id,)))"),
+    twice(RING, "the outcome is passed on twice", "self.send(NEXT, msg)"),
+    Mutant(RING, "the lowest wins", "max(msg.ids)", "min(msg.ids)"),
+    Mutant(RING, "the last to sign does not count", "max(msg.ids)", "max(msg.ids[:-1])"),
+    Mutant(RING, "the origin wins", "self.elect(max(msg.ids))", "self.elect(msg.origin)"),
+    Mutant(RING, "nobody signs", "(*msg.ids, self.id)", "msg.ids"),
+    Mutant(RING, "a token changes hands", "Election(msg.origin, (*", "Election(self.id, (*"),
+    Mutant(RING, "an origin does not sign", "Election(self.id, (self.id,))", "Election(self.id, ())"),
+    Mutant(RING, "the outcome stops at its first hop", "if msg.origin != self.id", "if msg.origin == self.id"),
+    Mutant(RING, "the outcome circles for ever", "if msg.origin != self.id", "if True"),
+    without(LAMPORT, "an initiator's clock stands still", "self.clock += 1"),
+    Mutant(LAMPORT, "a candidacy starts at every message", "if not self.joined:", "if True:"),
+    Mutant(LAMPORT, "the comparison is turned", "if (stamp, self.id) < (msg.stamp", "if (stamp, self.id) > (msg.stamp"),
+    Mutant(LAMPORT, "ids do not break ties", "if (stamp, self.id) < (msg.stamp, msg.id)", "if stamp < msg.stamp"),
+    without(LAMPORT, "Ack is skipped", "self.send(port, Ack())"),
+    twice(LAMPORT, "Object is sent twice", "self.send(port, Object(stamp, self.id))"),
+    Mutant(
+        LAMPORT,
+        "the stamp is frozen after the news",
+        "stamp = self.freeze()\n        self.clock = max(self.clock, msg.clock) + 1",
+        "self.clock = max(self.clock, msg.clock) + 1\n        stamp = self.freeze()",
+    ),
+    Mutant(LAMPORT, "one reply is not awaited", "< len(self.ports):", "< len(self.ports) - 1:", "claims"),
+    Mutant(LAMPORT, "the worst objector is appointed", "> self.best[:2]", "< self.best[:2]", "claims"),
+    Mutant(
+        LAMPORT,
+        "one is not told",
+        "self.broadcast(Coordinator(self.freeze(), self.id))",
+        "[self.send(port, Coordinator(self.freeze(), self.id)) for port in self.ports[1:]]",
+    ),
+    twice(CHANG_ROBERTS, "a token starts twice", "self.send(NEXT, Election(self.id))"),
+    Mutant(CHANG_ROBERTS, "the comparison is turned", "elif msg.id > self.id", "elif msg.id < self.id"),
+    without(CHANG_ROBERTS, "who is woken does not compete", "self.on_start()", "claims"),
+    Mutant(
+        CHANG_ROBERTS,
+        "a higher token is passed on as one's own",
+        'self.variant == "wake"\n            self.send(NEXT, msg)',
+        'self.variant == "wake"\n            self.send(NEXT, Election(self.id))',
+    ),
+    Mutant(
+        CHANG_ROBERTS, "competitors pass everything on", "and not self.participant)", "and self.participant)", "claims"
+    ),
+    without(CHANG_ROBERTS, "a competitor starts again at every lower token", "self.participant = True"),
+    without(CHANG_ROBERTS, "the winner keeps it to itself", "self.send(NEXT, Leader(self.id))"),
+    Mutant(
+        CHANG_ROBERTS,
+        "the outcome is not passed on",
+        "self.elect(msg.id)\n            self.send(NEXT, msg)",
+        "self.elect(msg.id)",
+    ),
+    Mutant(CHANG_ROBERTS, "the outcome circles for ever", "if msg.id != self.id:", "if True:"),
+    Mutant(CHANG_ROBERTS, "everybody elects itself", "self.elect(msg.id)", "self.elect(self.id)"),
+    twice(RANDOMIZED, "a draw is sent twice", "self.broadcast(Draw(self.round, value))", "claims"),
+    Mutant(
+        RANDOMIZED,
+        "one is not told",
+        "self.broadcast(Draw(self.round, value))",
+        "[self.send(port, Draw(self.round, value)) for port in self.ports[1:]]",
+        "claims",
+    ),
+    Mutant(RANDOMIZED, "the lowest wins", "highest = max(", "highest = min(", "claims"),
+    Mutant(RANDOMIZED, "all but the highest are tied", "if value == highest", "if value != highest", "claims"),
+    Mutant(RANDOMIZED, "a draw at every message", "if self.round == 0:", "if True:", "claims"),
+    Mutant(
+        RANDOMIZED,
+        "the round of a draw is not heeded",
+        "self.draws.setdefault(msg.round, {})[port]",
+        "self.draws.setdefault(self.round, {})[port]",
+        "claims",
+    ),
+    Mutant(RANDOMIZED, "who is out draws on", "if self.id in self.active:", "if True:", "claims"),
+    Mutant(RANDOMIZED, "one draw is not awaited", "== len(self.active):", "== len(self.active) - 1:", "claims"),
+    Mutant(RANDOMIZED, "who is woken does not draw", "self.on_start()\n        self.draws", "self.draws", "claims"),
+    Mutant(
+        RANDOMIZED,
+        "the tied do not draw again",
+        "self.active = tied\n            self.draw()",
+        "self.active = tied\n            return",
+        "claims",
+    ),
+)
