@@ -43,6 +43,12 @@ def test_the_catalogue_passes_on_real_processes() -> None:
     assert run_conformance("chang_roberts", "processes") == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_all_of_the_catalogue_passes_on_real_processes(algorithm: str) -> None:
+    assert run_conformance(algorithm, "processes") == 0
+
+
 @pytest.mark.parametrize(
     ("page", "check", "says"),
     [
