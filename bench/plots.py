@@ -54,7 +54,7 @@ _PHASE_STYLES = {
     "agree": ("#56B4E9", None),
     "quiet": ("#FFFFFF", "////"),
 }
-_LOOK: Any = {
+LOOK: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9,
     "axes.spines.top": False,
@@ -85,7 +85,7 @@ def algorithm_style(name: str) -> tuple[str, str]:
 def save_figure(figure: Figure, stem: Path) -> None:
     """Write `stem`.svg and `stem`.png; the same figure gives the same bytes."""
     nothing = dict.fromkeys(("Date", "Creator", "Type", "Format"))
-    with mpl.rc_context(_LOOK):
+    with mpl.rc_context(LOOK):
         figure.savefig(stem.with_suffix(".svg"), metadata=nothing)
         figure.savefig(stem.with_suffix(".png"), dpi=150, metadata={"Software": None})
 
@@ -212,7 +212,7 @@ def _finished_faults(results: Results) -> list[str]:
     return [fault for fault in results.faults if fault in set(results.finished["fault"])]
 
 
-@mpl.rc_context(_LOOK)
+@mpl.rc_context(LOOK)
 def plot_messages_by_n(results: Results) -> Figure:
     """Messages against n, log-log, a panel a fault: medians, whiskers from least to most, and theory's lines.
 
@@ -244,7 +244,7 @@ def plot_messages_by_n(results: Results) -> Figure:
     return figure
 
 
-@mpl.rc_context(_LOOK)
+@mpl.rc_context(LOOK)
 def plot_latency_by_n(results: Results) -> Figure:
     """Election latency (ms) against n, log-log, a panel a fault: medians with bootstrap 95% intervals.
 
@@ -276,7 +276,7 @@ def _finish_panel(axis: Axes, results: Results, fault: str, column: str, scale: 
         axis.text(0.5, 0.5, "no trial to show", transform=axis.transAxes, ha="center", color=_GREY)
 
 
-@mpl.rc_context(_LOOK)
+@mpl.rc_context(LOOK)
 def plot_latency_by_share(results: Results) -> Figure:
     """Distribution of election latency (ms) at the largest common n, a row a fault: ECDF, and its tail on a log scale.
 
@@ -377,7 +377,7 @@ def _kind_segments(name: str, kinds: pd.DataFrame) -> list[Segment]:
     return segments
 
 
-@mpl.rc_context(_LOOK)
+@mpl.rc_context(LOOK)
 def plot_messages_by_kind(results: Results) -> Figure:
     """Mean messages a trial by kind at the largest common n, stacked, a panel a fault; announcements are hatched.
 
@@ -398,7 +398,7 @@ def plot_messages_by_kind(results: Results) -> Figure:
     return figure
 
 
-@mpl.rc_context(_LOOK)
+@mpl.rc_context(LOOK)
 def plot_phases_by_algorithm(results: Results) -> Figure:
     """Median time (ms) of each phase at the largest common n, stacked by algorithm, a panel a fault.
 

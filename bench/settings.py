@@ -76,12 +76,17 @@ def read_profile(name: str) -> dict[str, Any]:
     return options
 
 
-def _words(value: Any) -> list[str]:
+def split_words(value: Any) -> list[str]:
     """A list, or a comma-separated text, as words."""
     return [str(word) for word in value] if isinstance(value, (list, tuple)) else str(value).split(",")
 
 
-def _whole(option: str, text: object, least: int) -> int:
+def whole_number(option: str, text: object, least: int) -> int:
+    """A whole number of at least `least`.
+
+    Raises:
+        BadInput: names the option.
+    """
     try:
         value = int(str(text))
     except ValueError:
@@ -91,7 +96,12 @@ def _whole(option: str, text: object, least: int) -> int:
     return value
 
 
-def _parse_parameters(words: list[str], algorithms: tuple[str, ...]) -> dict[str, dict[str, str]]:
+def collect_parameters(words: list[str], algorithms: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Parameters by algorithm and name, from words such as `bully.coordinator=lower`, checked.
+
+    Raises:
+        BadInput: for the first word or algorithm that is wrong.
+    """
     parameters: dict[str, dict[str, str]] = {}
     for word in words:
         target, equals, value = word.partition("=")
@@ -101,17 +111,6 @@ def _parse_parameters(words: list[str], algorithms: tuple[str, ...]) -> dict[str
         if algorithm not in algorithms:
             raise BadInput(f"--param: {word!r} is for {algorithm!r}, which is not among --algorithms")
         parameters.setdefault(algorithm, {})[name] = value
-    return parameters
-
-
-def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
-    """Settings from options by their long names (a list or a text each), checked one by one.
-
-    Raises:
-        BadInput: for the first that is wrong.
-    """
-    algorithms = tuple(dict.fromkeys(word.strip() for word in _words(options["algorithms"])))
-    parameters = _parse_parameters(_words(options["param"]) if options.get("param") else [], algorithms)
     for algorithm in algorithms:
         try:
             page = find_algorithm(algorithm)
@@ -121,9 +120,20 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
             parse_parameters(page, parameters.get(algorithm, {}))
         except ValueError as error:
             raise BadInput(f"--param: {algorithm}: {error}") from None
+    return parameters
+
+
+def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
+    """Settings from options by their long names (a list or a text each), checked one by one.
+
+    Raises:
+        BadInput: for the first that is wrong.
+    """
+    algorithms = tuple(dict.fromkeys(word.strip() for word in split_words(options["algorithms"])))
+    parameters = collect_parameters(split_words(options["param"]) if options.get("param") else [], algorithms)
     faults = options.get("faults", "none,leader-crash")
     try:
-        parsed = parse_faults(",".join(_words(faults)))
+        parsed = parse_faults(",".join(split_words(faults)))
     except ValueError as error:
         raise BadInput(f"--faults: {error}") from None
     for option in ("delta", "horizon"):
@@ -146,14 +156,16 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
         raise BadInput(f"--latency: {error}") from None
     settings = Settings(
         algorithms=algorithms,
-        nodes=tuple(dict.fromkeys(_whole("nodes", word, 1) for word in _words(options["nodes"]))),
+        nodes=tuple(dict.fromkeys(whole_number("nodes", word, 1) for word in split_words(options["nodes"]))),
         faults=tuple(dict.fromkeys(map(str, parsed))),
-        trials=_whole("trials", options.get("trials", 20), 1),
-        seed=_whole("seed", options.get("seed", 1), 0),
-        ids=",".join(_words(options.get("ids", "random"))),
-        initiators=",".join(_words(options.get("initiators", "all"))),
+        trials=whole_number("trials", options.get("trials", 20), 1),
+        seed=whole_number("seed", options.get("seed", 1), 0),
+        ids=",".join(split_words(options.get("ids", "random"))),
+        initiators=",".join(split_words(options.get("initiators", "all"))),
         dead=tuple(
-            sorted({_whole("dead", word, 0) for word in _words(options["dead"])}) if options.get("dead") else ()
+            sorted({whole_number("dead", word, 0) for word in split_words(options["dead"])})
+            if options.get("dead")
+            else ()
         ),
         engine=engine,
         latency=latency,

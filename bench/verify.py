@@ -1,0 +1,441 @@
+"""Verify: every interleaving of a small system, or a hunt through a larger one; what is wrong is told step by step."""
+
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from algorithms import ALGORITHMS
+from algorithms.model import Id, Node, Position
+from bench.diagram import Arrow, Mark, draw_space_time
+from bench.engines.explore import ENDLESS, Delivery, Move, State, Suspect, System, Timer, explore
+from bench.scenario import Scenario, choose_ids, choose_initiators, find_algorithm, trial_seed
+from bench.settings import BadInput, collect_parameters, split_words, whole_number
+
+CRASHING = 0.05  # how often a hunt lets a node crash where it may
+
+
+class Step(msgspec.Struct):
+    """One step of an execution, told.
+
+    Attributes:
+        label: the step as text that can be replayed.
+        position: the node to which it happened.
+        what: what happened to it.
+        source: where a message came from, or -1.
+        sends: target and text of each message that it sent.
+        elected: whom it elected.
+        crashed: whether it is no more.
+    """
+
+    label: str
+    position: Position
+    what: str
+    source: Position
+    sends: list[tuple[Position, str]]
+    elected: list[Id]
+    crashed: bool
+
+
+class Way(msgspec.Struct):
+    """An execution: its steps, and what is wrong at its end (nothing, if nothing is).
+
+    Attributes:
+        open: whether something could still happen.
+    """
+
+    steps: list[Step]
+    fault: str
+    open: bool
+
+    @property
+    def schedule(self) -> str:
+        """The steps as text that `follow` takes."""
+        return " ".join(step.label for step in self.steps)
+
+
+def label_of(system: System, move: Move) -> str:
+    """A step as text: `2!` starts, `2<0` gets the next message from 0, `2?1` suspects 1, `2@answer` a timer fires, `2x`
+    crashes; `2<0/1` crashes when it has sent the first message in answer to that."""
+    if move.event < 0:
+        return f"{move.position}x"
+    match system.events.things[move.event]:
+        case Delivery(source=source):
+            word = f"<{source}"
+        case Suspect(position=victim):
+            word = f"?{victim}"
+        case Timer(name=name):
+            word = f"@{name}"
+        case _:
+            word = "!"
+    return f"{move.position}{word}" + (f"/{move.kept}" if move.kept >= 0 else "")
+
+
+def tell(system: System, state: State, move: Move) -> Step:
+    """Say what a step does."""
+    step = Step(label_of(system, move), move.position, "crashes", -1, [], [], move.event < 0 or move.kept >= 0)
+    if move.event < 0:
+        return step
+    match system.events.things[move.event]:
+        case Delivery(source=source, msg=msg):
+            step.what, step.source = f"gets {msg or 'what belongs to a past election'} from {source}", source
+        case Suspect(position=victim):
+            step.what = f"suspects {victim}"
+        case Timer(name=name):
+            step.what = f"waits no longer (timer {name})"
+        case _:
+            step.what = "starts"
+    outcome = system.ask(state, move.position, move.event)
+    kept = outcome.sends if move.kept < 0 else outcome.sends[: move.kept]
+    for link, arrival in kept:
+        step.sends.append(((link - system.n) % system.n, str(system.events.things[arrival].msg)))
+    step.elected = [leader for _, leader in system.counted(outcome, move)]
+    return step
+
+
+def follow(system: System, labels: Iterable[str], lenient: bool = False) -> Way:
+    """Replay a schedule until it ends or something is wrong.
+
+    Parameters:
+        system: what to run.
+        labels: the steps.
+        lenient: leave out what is not possible, and go on at the end until nothing more happens.
+
+    Raises:
+        ValueError: for a step that is not possible, unless `lenient`.
+    """
+    state, way = system.initial, Way([], "", True)
+
+    def take(move: Move) -> bool:
+        nonlocal state
+        after = system.step(state, move)
+        if system.is_beyond(after, move):
+            return False
+        way.steps.append(tell(system, state, move))
+        way.fault = system.find_fault(state, move, after)
+        state = after
+        return not way.fault
+
+    for label in labels:
+        moves = {label_of(system, move): move for move in system.moves(state)}
+        if label in moves:
+            if not take(moves[label]):
+                return way
+        elif not lenient:
+            possible = ", ".join(moves) or "nothing"
+            raise ValueError(f"step {len(way.steps) + 1} cannot be {label!r}; possible there: {possible}")
+    moves_left = system.moves(state)
+    while lenient and moves_left and len(way.steps) < ENDLESS:
+        if not take(next((move for move in moves_left if move.event >= 0 and move.kept < 0), moves_left[0])):
+            return way
+        moves_left = system.moves(state)
+    way.open = bool(moves_left)
+    if not way.open:
+        way.fault = system.judge_end(state)
+    return way
+
+
+def wander(system: System, rng: random.Random) -> Way:
+    """Let chance choose each step until nothing more happens or something is wrong."""
+    state, labels, fault = system.initial, list[str](), ""
+    while (moves := system.moves(state)) and not fault and len(labels) < ENDLESS:
+        crashes = [move for move in moves if move.event < 0 or move.kept >= 0]
+        lives = [move for move in moves if move.event >= 0 and move.kept < 0]
+        move = rng.choice(crashes if crashes and (not lives or rng.random() < CRASHING) else lives)
+        after = system.step(state, move)
+        if system.is_beyond(after, move):
+            break
+        labels.append(label_of(system, move))
+        fault, state = system.find_fault(state, move, after), after
+    return follow(system, labels)
+
+
+def shrink(system: System, way: Way) -> Way:
+    """A shorter execution that is wrong, too: leave out ever smaller pieces of the schedule while something is wrong."""
+    size = len(way.steps) // 2
+    while size:
+        start = 0
+        while start < len(way.steps):
+            labels = [step.label for step in way.steps]
+            shorter = follow(system, labels[:start] + labels[start + size :], lenient=True)
+            if shorter.fault and len(shorter.steps) < len(way.steps):
+                way = shorter
+            else:
+                start += size
+        size //= 2
+    return way
+
+
+def hunt(system: System, walks: int, seed: int) -> tuple[int, Way | None]:
+    """Wander `walks` times; returns the number of the walk that went wrong and a shrunk execution, or None."""
+    reduce, system.reduce = system.reduce, False
+    try:
+        for walk in range(walks):
+            way = wander(system, random.Random(f"{seed}/{walk}"))
+            if way.fault:
+                return walk, shrink(system, way)
+        return walks, None
+    finally:
+        system.reduce = reduce
+
+
+# -- telling it ------------------------------------------------------------------------------------------------------
+
+
+def write_trace(way: Way, ids: Sequence[Id]) -> str:
+    """An execution as text, one line a step."""
+    width = max((len(step.label) for step in way.steps), default=0)
+    lines = []
+    for number, step in enumerate(way.steps, 1):
+        words = [f"node {step.position} (id {ids[step.position]}) {step.what}"]
+        words += [f"elects {leader}" for leader in step.elected]
+        by_text: dict[str, list[str]] = {}
+        for target, text in step.sends:
+            by_text.setdefault(text, []).append(str(target))
+        words += [f"sends {text} to {', '.join(targets)}" for text, targets in by_text.items()]
+        words += ["crashes"] if step.crashed and step.what != "crashes" else []
+        lines.append(f"{number:4}  {step.label:{width}}  {'; '.join(words)}")
+    if way.fault:
+        lines.append(f"      {'':{width}}  WRONG: {way.fault}")
+    return "\n".join(lines)
+
+
+def draw_way(way: Way, ids: Sequence[Id], title: str, stem: Path) -> None:
+    """The space-time diagram of an execution as `stem`.svg and `stem`.png; time is counted in steps."""
+    marks, arrows, flying = [], list[Arrow](), dict[tuple[Position, Position], list[Arrow]]()
+    for time, step in enumerate(way.steps, 1):
+        if step.source >= 0 and flying.get((step.source, step.position)):
+            flying[step.source, step.position].pop(0).arrived = time
+        kind = "crash" if step.crashed else "elect" if step.elected else step.what.split()[0]
+        text = f"elects {step.elected[-1]}" if step.elected else "" if step.source >= 0 else step.what
+        marks.append(Mark(step.position, time, kind, re.sub(r"waits no longer \(timer (.*)\)", r"\1 timeout", text)))
+        for target, what in step.sends:
+            arrow = Arrow(step.position, time, target, None, what.partition("(")[0])
+            arrows.append(arrow)
+            flying.setdefault((step.position, target), []).append(arrow)
+    draw_space_time(
+        [f"node {p} (id {identity})" for p, identity in enumerate(ids)], marks, arrows, title, way.fault, stem
+    )
+
+
+def choose_arrangements(page: type[Node], n: int, policy: str, seed: int) -> Iterator[tuple[Id, ...]]:
+    """Ids by position: all arrangements that differ (`all`: on a ring up to rotation; elsewhere places do not matter), or
+    what `choose_ids` takes."""
+    if policy != "all":
+        yield choose_ids(policy, page, n, trial_seed(seed, n, 0))[0]
+    elif "ring" in page.model.topology:
+        yield from ((1, *rest) for rest in permutations(range(2, n + 1)))
+    else:
+        yield tuple(range(1, n + 1))
+
+
+class Question(msgspec.Struct, kw_only=True):
+    """What `verify` is asked.
+
+    Attributes:
+        algorithms, nodes, ids, initiators, seed, parameters: as in `run`; `ids` may be `all`.
+        crashes: how many nodes may crash.
+        late: whether timers may fire at any time.
+        epochs: later elections are left out; 0 means none are.
+        limit: states after which a search is given up.
+        walks: wander so often instead of searching; 0 means search.
+        schedule: replay this instead.
+        out: folder of witnesses.
+    """
+
+    algorithms: tuple[str, ...]
+    nodes: tuple[int, ...]
+    ids: str = "all"
+    initiators: str = "all"
+    seed: int = 1
+    parameters: dict[str, dict[str, str]] = {}
+    crashes: int = 1
+    late: bool = False
+    epochs: int = 0
+    limit: int = 20_000_000
+    walks: int = 0
+    schedule: str | None = None
+    out: Path = Path("results/witness")
+
+
+def make_question(options: Mapping[str, Any]) -> Question:
+    """The question that the command line asks, checked.
+
+    Raises:
+        BadInput: for the first option that is wrong.
+    """
+    algorithms = tuple(split_words(options["algorithms"])) if options["algorithms"] else tuple(ALGORITHMS)
+    late, hunted = options["late_timers"], options["hunt"] is not None
+    return Question(
+        algorithms=algorithms,
+        nodes=tuple(whole_number("nodes", word, 2) for word in split_words(options["nodes"])),
+        ids=options["ids"] if options["ids"] != "all" or not hunted else "random",
+        initiators=options["initiators"],
+        seed=whole_number("seed", options["seed"], 0),
+        parameters=collect_parameters(list(options["param"]), algorithms),
+        crashes=whole_number("crashes", options["crashes"], 0),
+        late=late,
+        epochs=whole_number("epochs", options["epochs"], 1) if options["epochs"] else 2 * late,
+        limit=whole_number("limit", options["limit"], 1),
+        walks=whole_number("hunt", options["hunt"], 1) if hunted else 0,
+        schedule=options["replay"],
+        out=Path(options["out"]),
+    )
+
+
+def make_system(question: Question, algorithm: str, ids: tuple[Id, ...]) -> System:
+    """The system that a question is about.
+
+    Raises:
+        BadInput: if the initiators are wrong.
+    """
+    scenario = Scenario(
+        algorithm=algorithm,
+        parameters=question.parameters.get(algorithm, {}),
+        ids=ids,
+        initiators=question.initiators,
+        seed=trial_seed(question.seed, len(ids), 0),
+        delta=1.0,
+        horizon=1.0,
+    )
+    try:
+        choose_initiators(question.initiators, scenario.live, scenario.seed)
+    except ValueError as error:
+        raise BadInput(f"--initiators: {error}") from None
+    crashes = min(question.crashes, len(ids) - 1)
+    return System(scenario, crashes, question.late, question.epochs or None)
+
+
+def command_for(question: Question, algorithm: str, ids: tuple[Id, ...], schedule: str) -> str:
+    """The command that replays a schedule."""
+    words = [f"election-bench verify -a {algorithm} -n {len(ids)} --ids {','.join(map(str, ids))}"]
+    words += [f"--crashes {question.crashes}"]
+    words += ["--late-timers"] if question.late else []
+    words += [f"--epochs {question.epochs}"] if question.epochs else []
+    words += [f"--initiators {question.initiators}"] if question.initiators != "all" else []
+    words += [f"-s {question.seed}"] if question.seed != 1 else []
+    words += [f"--param {algorithm}.{name}={text}" for name, text in question.parameters.get(algorithm, {}).items()]
+    return " ".join([*words, f"--replay '{schedule}'"])
+
+
+def describe_coverage(question: Question, system: System) -> str:
+    """What was looked at, in words."""
+    crashes = min(question.crashes, system.n - 1)
+    words = ["every order of messages"]
+    words += (
+        [f"up to {crashes} crash{'es' if crashes > 1 else ''}, between and inside events"] if crashes else ["no crash"]
+    )
+    words += ["re-election included"] if crashes else []
+    if question.late:
+        words += ["timers at any time"]
+    elif any(isinstance(event, Timer) for event in system.events.things):
+        words += ["timers only when nothing is in flight, in the order in which they are due"]
+    words += [f"at most {question.epochs} elections"] if question.epochs else []
+    return ", ".join(words)
+
+
+def is_promised(question: Question, page: type[Node]) -> bool:
+    """Whether the model of a page covers what was let happen: a synchronous one has no late timers."""
+    return not question.late or page.model.timing != "synchronous"
+
+
+def report_witness(question: Question, system: System, way: Way, write: Callable[[str], None]) -> None:
+    """Tell an execution that went wrong, draw it, and say how to replay it."""
+    algorithm, ids = system.scenario.algorithm, system.ids
+    stem = question.out / f"{algorithm.rpartition(':')[2]}-n{len(ids)}"
+    question.out.mkdir(parents=True, exist_ok=True)
+    trace, command = write_trace(way, ids), command_for(question, algorithm, ids, way.schedule)
+    write(trace)
+    stem.with_suffix(".txt").write_text(f"{trace}\n\n{command}\n")
+    draw_way(way, ids, f"{algorithm}, {len(ids)} nodes: {len(way.steps)} steps to what is wrong", stem)
+    write(f"      drawn: {stem}.svg")
+    write(f"      again: {command}")
+
+
+def answer(question: Question, write: Callable[[str], None] = click.echo) -> int:
+    """Search, hunt or replay for each algorithm, size and arrangement; returns the exit code.
+
+    1 if something is wrong inside the model of the page, 3 if a search was given up, else 0.
+
+    Raises:
+        BadInput: for ids, initiators or a schedule that are wrong.
+    """
+    code = 0
+    for algorithm in question.algorithms:
+        page = find_algorithm(algorithm)
+        for n in question.nodes:
+            try:
+                arrangements = list(choose_arrangements(page, n, question.ids, question.seed))
+            except ValueError as error:
+                raise BadInput(f"--ids: {error}") from None
+            for ids in arrangements:
+                system = make_system(question, algorithm, ids)
+                head = f"{algorithm}  n={n}  ids {','.join(map(str, ids))}"
+                if question.schedule is not None:
+                    code = max(code, replay(question, system, head, write))
+                elif question.walks:
+                    code = max(code, chase(question, system, head, write))
+                else:
+                    code = max(code, look_everywhere(question, system, head, write))
+    return code
+
+
+def look_everywhere(question: Question, system: System, head: str, write: Callable[[str], None]) -> int:
+    """Search one system and say what was found; returns the exit code."""
+    found = explore(system, question.limit)
+    if not found.fault:
+        kept = "safe, and every execution ends with one leader" if found.exhausted else "nothing wrong so far"
+        ways = f"{found.states:,} states, {found.steps:,} steps, {found.ends:,} ends, longest execution {found.longest}"
+        write(f"{head}: {kept} ({ways})")
+        coverage = describe_coverage(question, system)
+        if not found.exhausted:
+            write(
+                f"      not exhausted: given up after {question.limit:,} states; use fewer nodes or crashes, or --hunt"
+            )
+            return 3
+        reduced = ", orders that come to the same looked at once" if system.reduce else ""
+        write(f"      exhausted: {coverage}{reduced}")
+        return 0
+    promised = is_promised(question, find_algorithm(system.scenario.algorithm))
+    write(f"{head}: {found.fault}")
+    if not promised:
+        write("      the page does not promise otherwise: its model is synchronous, and here timers may be late")
+    way = follow(system, [label_of(system, move) for move in found.witness])
+    report_witness(question, system, way, write)
+    return 1 if promised else 0
+
+
+def chase(question: Question, system: System, head: str, write: Callable[[str], None]) -> int:
+    """Hunt through one system and say what was found; returns the exit code."""
+    walk, way = hunt(system, question.walks, question.seed)
+    if way is None:
+        write(f"{head}: nothing wrong in {question.walks:,} random executions (seed {question.seed})")
+        write(f"      covered: a sample of {describe_coverage(question, system)}")
+        return 0
+    promised = is_promised(question, find_algorithm(system.scenario.algorithm))
+    write(f"{head}: {way.fault} (seed {question.seed}, execution {walk}, shrunk to {len(way.steps)} steps)")
+    if not promised:
+        write("      the page does not promise otherwise: its model is synchronous, and here timers may be late")
+    report_witness(question, system, way, write)
+    return 1 if promised else 0
+
+
+def replay(question: Question, system: System, head: str, write: Callable[[str], None]) -> int:
+    """Replay a schedule and tell it; returns the exit code."""
+    assert question.schedule is not None
+    system.reduce = False
+    try:
+        way = follow(system, question.schedule.split())
+    except ValueError as error:
+        raise BadInput(f"--replay: {error}") from None
+    write(f"{head}: {way.fault or ('goes on from here' if way.open else 'ends well')}")
+    if way.fault:
+        report_witness(question, system, way, write)
+        return 1 if is_promised(question, find_algorithm(system.scenario.algorithm)) else 0
+    write(write_trace(way, system.ids))
+    return 0
