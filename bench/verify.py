@@ -99,7 +99,7 @@ def tell(system: System, state: State, move: Move) -> Step:
 
 
 def follow(system: System, labels: Iterable[str], lenient: bool = False) -> Way:
-    """Replay a schedule until it ends or something is wrong.
+    """Replay a schedule until it ends or something is wrong; without reduction, which would leave steps out.
 
     Parameters:
         system: what to run.
@@ -109,7 +109,7 @@ def follow(system: System, labels: Iterable[str], lenient: bool = False) -> Way:
     Raises:
         ValueError: for a step that is not possible, unless `lenient`.
     """
-    state, way = system.initial, Way([], "", True)
+    state, way, system.reduce = system.initial, Way([], "", True), False
 
     def take(move: Move) -> bool:
         nonlocal state
@@ -142,6 +142,7 @@ def follow(system: System, labels: Iterable[str], lenient: bool = False) -> Way:
 
 def wander(system: System, rng: random.Random) -> Way:
     """Let chance choose each step until nothing more happens or something is wrong."""
+    system.reduce = False
     state, labels, fault = system.initial, list[str](), ""
     while (moves := system.moves(state)) and not fault and len(labels) < ENDLESS:
         crashes = [move for move in moves if move.event < 0 or move.kept >= 0]
@@ -173,15 +174,11 @@ def shrink(system: System, way: Way) -> Way:
 
 def hunt(system: System, walks: int, seed: int) -> tuple[int, Way | None]:
     """Wander `walks` times; returns the number of the walk that went wrong and a shrunk execution, or None."""
-    reduce, system.reduce = system.reduce, False
-    try:
-        for walk in range(walks):
-            way = wander(system, random.Random(f"{seed}/{walk}"))
-            if way.fault:
-                return walk, shrink(system, way)
-        return walks, None
-    finally:
-        system.reduce = reduce
+    for walk in range(walks):
+        way = wander(system, random.Random(f"{seed}/{walk}"))
+        if way.fault:
+            return walk, shrink(system, way)
+    return walks, None
 
 
 # -- telling it ------------------------------------------------------------------------------------------------------
@@ -339,14 +336,12 @@ def describe_coverage(question: Question, system: System) -> str:
     return ", ".join(words)
 
 
-def is_promised(question: Question, page: type[Node]) -> bool:
-    """Whether the model of a page covers what was let happen: a synchronous one has no late timers."""
-    return not question.late or page.model.timing != "synchronous"
-
-
-def report_witness(question: Question, system: System, way: Way, write: Callable[[str], None]) -> None:
-    """Tell an execution that went wrong, draw it, and say how to replay it."""
+def report_witness(question: Question, system: System, way: Way, write: Callable[[str], None]) -> int:
+    """Tell an execution that went wrong, draw it, and say how to replay it; returns 1, or 0 outside the page's model."""
     algorithm, ids = system.scenario.algorithm, system.ids
+    promised = not question.late or find_algorithm(algorithm).model.timing != "synchronous"
+    if not promised:
+        write("      the page does not promise otherwise: its model is synchronous, and here timers may be late")
     stem = question.out / f"{algorithm.rpartition(':')[2]}-n{len(ids)}"
     question.out.mkdir(parents=True, exist_ok=True)
     trace, command = write_trace(way, ids), command_for(question, algorithm, ids, way.schedule)
@@ -355,6 +350,7 @@ def report_witness(question: Question, system: System, way: Way, write: Callable
     draw_way(way, ids, f"{algorithm}, {len(ids)} nodes: {len(way.steps)} steps to what is wrong", stem)
     write(f"      drawn: {stem}.svg")
     write(f"      again: {command}")
+    return int(promised)
 
 
 def answer(question: Question, write: Callable[[str], None] = click.echo) -> int:
@@ -401,13 +397,10 @@ def look_everywhere(question: Question, system: System, head: str, write: Callab
         reduced = ", orders that come to the same looked at once" if system.reduce else ""
         write(f"      exhausted: {coverage}{reduced}")
         return 0
-    promised = is_promised(question, find_algorithm(system.scenario.algorithm))
-    write(f"{head}: {found.fault}")
-    if not promised:
-        write("      the page does not promise otherwise: its model is synchronous, and here timers may be late")
     way = follow(system, [label_of(system, move) for move in found.witness])
-    report_witness(question, system, way, write)
-    return 1 if promised else 0
+    way.fault = way.fault or found.fault
+    write(f"{head}: {way.fault}")
+    return report_witness(question, system, way, write)
 
 
 def chase(question: Question, system: System, head: str, write: Callable[[str], None]) -> int:
@@ -417,25 +410,19 @@ def chase(question: Question, system: System, head: str, write: Callable[[str], 
         write(f"{head}: nothing wrong in {question.walks:,} random executions (seed {question.seed})")
         write(f"      covered: a sample of {describe_coverage(question, system)}")
         return 0
-    promised = is_promised(question, find_algorithm(system.scenario.algorithm))
     write(f"{head}: {way.fault} (seed {question.seed}, execution {walk}, shrunk to {len(way.steps)} steps)")
-    if not promised:
-        write("      the page does not promise otherwise: its model is synchronous, and here timers may be late")
-    report_witness(question, system, way, write)
-    return 1 if promised else 0
+    return report_witness(question, system, way, write)
 
 
 def replay(question: Question, system: System, head: str, write: Callable[[str], None]) -> int:
     """Replay a schedule and tell it; returns the exit code."""
     assert question.schedule is not None
-    system.reduce = False
     try:
         way = follow(system, question.schedule.split())
     except ValueError as error:
         raise BadInput(f"--replay: {error}") from None
     write(f"{head}: {way.fault or ('goes on from here' if way.open else 'ends well')}")
     if way.fault:
-        report_witness(question, system, way, write)
-        return 1 if is_promised(question, find_algorithm(system.scenario.algorithm)) else 0
+        return report_witness(question, system, way, write)
     write(write_trace(way, system.ids))
     return 0

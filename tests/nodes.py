@@ -98,3 +98,37 @@ class TwoLeaders(Raises):
 
     def on_ping(self, port: Port, msg: Ping) -> None:
         msgspec.structs.asdict(msg)
+
+
+class Turns(Raises):
+    """Sends one message to and fro for ever."""
+
+    def on_start(self) -> None:
+        if self.id == 1:
+            self.send(self.ports[0], Ping(1))
+
+    def on_ping(self, port: Port, msg: Ping) -> None:
+        self.send(port, msg)
+
+
+class Waits(Raises):
+    """Waits for one answer more than there are."""
+
+    def init(self) -> None:
+        self.heard = 0
+
+    def on_ping(self, port: Port, msg: Ping) -> None:
+        self.heard += 1
+        if self.heard == self.n:
+            self.elect(max(self.id, *self.ports))
+
+
+class Blurts(Raises):
+    """Elects the first that it hears of: wrong, if not all hear of the same first."""
+
+    def on_start(self) -> None:
+        self.broadcast(Ping(self.id))
+
+    def on_ping(self, port: Port, msg: Ping) -> None:
+        if self.leader is None:
+            self.elect(msg.value)

@@ -28,6 +28,7 @@ from bench.scenario import Scenario, choose_initiators, find_algorithm, node_mak
 DEAD = 0  # the number of the state of a node that crashed
 EMPTY = 0  # the number of what is on an empty link
 ENDLESS = 10_000  # steps after which an execution is said not to end
+UNENDING = "it does not end"
 
 # for each node the number of its state; for each link of what is on it; of the clock; of the elections that were decided
 State = tuple[int, ...]
@@ -477,67 +478,111 @@ class Found(msgspec.Struct, kw_only=True):
     clipped: int = 0
 
 
-def search(system: System, limit: int, keep: bool = False) -> Found:
-    """Look at every state of a system, nearest first, until something is wrong.
+class _Visit(msgspec.Struct):
+    """A state on the way of a depth-first search: the steps on from it still to be taken, and the longest found so far."""
+
+    state: State
+    moves: Iterator[Move]
+    longest: int = 0
+
+
+def search(system: System, limit: int) -> Found:
+    """Look at every state of a system, depth first, until something is wrong.
+
+    An execution that comes back to a state of its own does not end, nor does one of `ENDLESS` steps.
 
     Parameters:
         system: what to search.
         limit: states after which to give up.
-        keep: whether to remember the way to each state, for the witness.
     """
     found, pairs = Found(), system.pairs
     system.reachable.clear()
     system.clipped = 0
-    layer, seen = [system.initial], {system.initial}
-    ways: dict[State, tuple[State, Move]] = {}
+    under_way = -1  # in place of the length of the longest execution from a state
+    lengths = {system.initial: under_way}
+    stack = [_Visit(system.initial, iter(system.moves(system.initial)))]
+    way: list[Move] = []
 
-    def blame(fault: str, state: State, *last: Move) -> Found:
-        way = list(last)
-        while keep and state in ways:
-            state, move = ways[state]
-            way.insert(0, move)
-        found.fault, found.witness, found.exhausted = fault, tuple(way), False
+    def blame(fault: str, *last: Move) -> Found:
+        found.fault, found.witness, found.exhausted = fault, (*way, *last), False
         return found
 
-    while layer:
+    while stack:
+        visit = stack[-1]
+        move = next(visit.moves, None)
+        if move is None:
+            lengths[visit.state] = visit.longest
+            stack.pop()
+            if stack:
+                way.pop()
+                stack[-1].longest = max(stack[-1].longest, visit.longest + 1)
+            continue
+        after = system.step(visit.state, move)
+        if system.is_beyond(after, move):
+            continue
+        found.steps += 1
+        fault = system.find_fault(visit.state, move, after)
+        if fault:
+            return blame(fault, move)
+        length = lengths.get(after)
+        if length == under_way or len(stack) == ENDLESS:
+            return blame(UNENDING, move)
+        if length is not None:
+            visit.longest = max(visit.longest, length + 1)
+            continue
+        lengths[after] = under_way
+        way.append(move)
+        moves = system.moves(after)
+        stack.append(_Visit(after, iter(moves)))
+        if not moves:
+            found.ends += 1
+            fault = system.judge_end(after)
+            if fault:
+                return blame(fault)
+        if len(lengths) > limit:
+            found.states, found.exhausted = len(lengths), False
+            return found
+    if system.reduce and system.pairs > pairs:
+        return search(system, limit)
+    found.states, found.locals, found.clipped = len(lengths), len(system.locals) - 1, system.clipped
+    found.longest = lengths[system.initial]
+    return found
+
+
+def find_shortest(system: System, limit: int) -> tuple[Move, ...]:
+    """A shortest way to where something is wrong, breadth first; nothing if it is not among the first `limit` states."""
+    ways: dict[State, tuple[State, Move] | None] = {system.initial: None}
+    layer = [system.initial]
+    while layer and len(ways) <= limit:
         following = []
         for state in layer:
-            moves = system.moves(state)
-            for move in moves:
+            for move in system.moves(state):
                 after = system.step(state, move)
                 if system.is_beyond(after, move):
                     continue
-                found.steps += 1
-                fault = system.find_fault(state, move, after)
-                if fault:
-                    return blame(fault, state, move)
-                if after not in seen:
-                    seen.add(after)
+                if system.find_fault(state, move, after) or (not system.moves(after) and system.judge_end(after)):
+                    return _trace_back(ways, state, move)
+                if after not in ways:
+                    ways[after] = state, move
                     following.append(after)
-                    if keep:
-                        ways[after] = state, move
-            if not moves:
-                found.ends += 1
-                fault = system.judge_end(state)
-                if fault:
-                    return blame(fault, state)
         layer = following
-        found.longest += bool(layer)
-        found.states, found.locals, found.clipped = len(seen), len(system.locals) - 1, system.clipped
-        if found.longest == ENDLESS:
-            return blame("it does not end", layer[0])
-        if len(seen) > limit:
-            found.exhausted = False
-            return found
-    return search(system, limit, keep) if system.reduce and system.pairs > pairs else found
+    return ()
+
+
+def _trace_back(ways: dict[State, tuple[State, Move] | None], state: State, last: Move) -> tuple[Move, ...]:
+    """The steps from the beginning to `state`, and then `last`."""
+    steps = [last]
+    while (way := ways[state]) is not None:
+        state, move = way
+        steps.append(move)
+    return tuple(reversed(steps))
 
 
 def explore(system: System, limit: int) -> Found:
-    """Search a system; if something is wrong, look for a shortest way to it, without reduction if that is feasible."""
+    """Search a system; if something is wrong, look for a shortest way to it, if that is feasible."""
     found = search(system, limit)
-    if not found.fault:
-        return found
-    reduce, system.reduce = system.reduce, False
-    shortest = search(system, limit, keep=True)
-    system.reduce = reduce
-    return shortest if shortest.fault else search(system, limit, keep=True)
+    if found.fault not in ("", UNENDING):
+        reduce, system.reduce = system.reduce, False
+        found.witness = find_shortest(system, limit) or found.witness
+        system.reduce = reduce
+    return found

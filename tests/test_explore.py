@@ -1,0 +1,178 @@
+"""The explorer: what it finds in the catalogue, that it misses nothing, and that it catches what is planted."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from algorithms.reelection import Reelection
+from bench.engines.explore import UNENDING, System, explore, search
+from bench.scenario import Scenario, find_algorithm, trial_seed
+from bench.settings import BadInput
+from bench.verify import Question, answer, choose_arrangements, follow, hunt, label_of, make_system, wander
+from tests.test_cli import bench
+
+LIMIT = 20_000_000
+
+# algorithm, n, crashes, ids -> number of arrangements, their states, steps and ends, and the longest execution
+EXHAUSTED = {
+    ("bully", 3, 1, "all"): (1, 601, 1_980, 4, 19),
+    ("bully", 3, 2, "all"): (1, 844, 3_719, 6, 22),
+    ("ring", 3, 2, "all"): (2, 10_500, 33_676, 211, 35),
+    ("ring", 4, 1, "all"): (6, 285_800, 518_960, 402, 60),
+    ("lamport", 3, 1, "all"): (1, 6_935, 13_769, 136, 27),
+    ("chang_roberts", 3, 2, "all"): (2, 3_525, 9_857, 176, 22),
+    ("chang_roberts", 4, 1, "all"): (6, 40_980, 70_994, 282, 31),
+    ("chang_roberts", 5, 1, "ascending"): (1, 54_078, 90_310, 104, 35),
+    ("chang_roberts", 5, 1, "descending"): (1, 129_869, 229_612, 104, 44),
+    ("randomized", 3, 1, "all"): (1, 1_913, 3_027, 92, 18),
+    ("randomized", 3, 2, "all"): (1, 5_734, 19_905, 139, 20),
+}
+EXHAUSTED_SLOWLY = {
+    ("bully", 4, 1, "all"): (1, 64_941, 385_486, 5, 34),
+    ("chang_roberts", 5, 1, "all"): (24, 1_952_321, 3_333_169, 2_496, 44),
+    ("randomized", 4, 1, "all"): (1, 0, 0, 0, 0),
+}
+
+
+def make(algorithm: str, ids: tuple[int, ...], crashes: int = 0, initiators: str = "all", **parameters: str) -> System:
+    """A system, all of whose states may be looked at."""
+    scenario = Scenario(
+        algorithm=algorithm,
+        parameters=parameters,
+        ids=ids,
+        initiators=initiators,
+        seed=trial_seed(1, len(ids), 0),
+        delta=1,
+        horizon=1,
+    )
+    return System(scenario, crashes)
+
+
+def exhaust(algorithm: str, n: int, crashes: int, ids: str) -> tuple[int, ...]:
+    question = Question(algorithms=(algorithm,), nodes=(n,), crashes=crashes)
+    arrangements = choose_arrangements(find_algorithm(algorithm), n, ids, 1)
+    found = [explore(make_system(question, algorithm, ids), LIMIT) for ids in arrangements]
+    assert [it.fault or "given up" for it in found if not it.exhausted] == []
+    sums = [sum(getattr(it, what) for it in found) for what in ("states", "steps", "ends")]
+    return (len(found), *sums, max(it.longest for it in found))
+
+
+@pytest.mark.parametrize(("algorithm", "n", "crashes", "ids"), EXHAUSTED)
+def test_every_interleaving_elects_one_leader(algorithm: str, n: int, crashes: int, ids: str) -> None:
+    assert exhaust(algorithm, n, crashes, ids) == EXHAUSTED[algorithm, n, crashes, ids]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("algorithm", "n", "crashes", "ids"), EXHAUSTED_SLOWLY)
+def test_every_interleaving_of_larger_systems_elects_one_leader(algorithm: str, n: int, crashes: int, ids: str) -> None:
+    assert exhaust(algorithm, n, crashes, ids) == EXHAUSTED_SLOWLY[algorithm, n, crashes, ids]
+
+
+@pytest.mark.parametrize("initiators", ["all", "one", "0,1"])
+@pytest.mark.parametrize(
+    ("algorithm", "ids", "crashes"),
+    [
+        ("ring", (2, 3, 1), 1),
+        ("ring", (3, 1, 4, 2), 0),
+        ("lamport", (1, 2, 3), 1),
+        ("chang_roberts", (3, 1, 2), 2),
+        ("chang_roberts", (3, 1, 4, 2), 1),
+        ("randomized", (1, 2, 3), 1),
+    ],
+)
+def test_the_reduction_misses_nothing(algorithm: str, ids: tuple[int, ...], crashes: int, initiators: str) -> None:
+    """Every state that a node can be in, every end and the longest execution are found with it and without it."""
+    reduced, whole = make(algorithm, ids, crashes, initiators), make(algorithm, ids, crashes, initiators)
+    whole.reduce = False
+    some, every = search(reduced, LIMIT), search(whole, LIMIT)
+    assert reduced.local_numbers.keys() == whole.local_numbers.keys()
+    assert (some.ends, some.longest, some.fault) == (every.ends, every.longest, every.fault)
+    assert some.states <= every.states
+
+
+def test_the_reduction_saves_most_of_a_ring() -> None:
+    """Without crashes one order is as good as all."""
+    found = search(make("ring", (3, 1, 4, 2)), LIMIT)
+    assert found.states == found.longest + 1
+
+
+@pytest.mark.parametrize(
+    ("page", "says", "steps"),
+    [
+        ("Blurts", "elects ", 5),
+        ("Waits", "nothing more happens, and not all have the same live leader", 9),
+        ("Turns", UNENDING, 0),
+        ("Chatters", UNENDING, 0),
+        ("Raises", "it raised RuntimeError: planted", 4),
+        ("TwoLeaders", "elects ", 2),
+    ],
+)
+def test_a_planted_fault_is_caught_by_a_shortest_execution(page: str, says: str, steps: int) -> None:
+    system = make(f"tests.nodes:{page}", (1, 2, 3))
+    found = explore(system, LIMIT)
+    assert says in found.fault
+    way = follow(system, [label_of(system, move) for move in found.witness])
+    assert says == UNENDING or says in way.fault
+    assert len(way.steps) == steps or says == UNENDING
+    if steps:  # one step less, and nothing is wrong yet
+        assert not follow(system, way.schedule.split()[:-1]).fault
+
+
+def test_a_broken_combinator_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is in a past election must be told: without that, a node that was left out waits for ever."""
+    monkeypatch.setattr(Reelection, "on_suspect", lambda self, port: None)
+    assert "nothing more happens" in explore(make("chang_roberts", (1, 2, 3), 1), LIMIT).fault
+
+
+def test_bully_elects_two_leaders_when_timers_are_late(tmp_path: Path) -> None:
+    said: list[str] = []
+    question = Question(algorithms=("bully",), nodes=(3,), late=True, epochs=2, out=tmp_path)
+    assert answer(question, said.append) == 0  # its model is synchronous: that is a result, not an error
+    text = "\n".join(said)
+    assert "two leaders in one election: node 2 has 3, node 0 elects 1" in text
+    assert "the page does not promise otherwise" in text
+    assert (tmp_path / "bully-n3.svg").stat().st_size > 1000
+    command = text.partition("again: election-bench ")[2].partition(" --replay ")
+    schedule = command[2].strip("'")
+    assert schedule == "0! 1! 2! 0@answer"
+    again = bench(*command[0].split(), "--replay", schedule, "-o", str(tmp_path))
+    assert "WRONG: two leaders in one election" in again.stdout
+
+
+def test_a_broken_promise_ends_with_1_and_bad_input_with_2(tmp_path: Path) -> None:
+    out = ("-o", str(tmp_path / "out"))
+    broken = bench("verify", "-a", "tests.nodes:Blurts", *out, code=1)
+    assert "WRONG: " in broken.stdout
+    wrong = bench("verify", "-a", "bully", "--replay", "0! 0<7", code=2)
+    assert wrong.stderr.startswith("election-bench: --replay: step 2 cannot be '0<7'; possible there: ")
+    assert bench("verify", "-a", "bully", "--ids", "1,2", code=2).stderr.startswith("election-bench: --ids: ")
+    assert bench("verify", "-a", "bully", "--crashes", "x", code=2).stderr.startswith("election-bench: --crashes: ")
+    given_up = bench("verify", "-a", "ring", "--limit", "100", *out, code=3)
+    assert "not exhausted: given up after 100 states" in given_up.stdout
+
+
+def test_a_hunt_finds_a_planted_fault_and_shrinks_it() -> None:
+    ids, shrunk = tuple(range(1, 9)), 0
+    for seed in range(5):
+        system = make("tests.nodes:Blurts", ids, 1, "0,1")
+        walk, way = hunt(system, 20, seed)
+        assert way is not None
+        assert "elects" in way.fault
+        again = hunt(make("tests.nodes:Blurts", ids, 1, "0,1"), 20, seed)
+        assert again == (walk, way)
+        assert follow(system, way.schedule.split()) == way
+        first = wander(system, random.Random(f"{seed}/{walk}"))
+        assert len(way.steps) <= len(first.steps)
+        shrunk += len(first.steps) - len(way.steps)
+    assert shrunk > 0
+
+
+@pytest.mark.parametrize("algorithm", ["bully", "ring", "lamport", "chang_roberts", "randomized"])
+def test_a_hunt_finds_nothing_in_the_catalogue(algorithm: str) -> None:
+    assert hunt(make(algorithm, (3, 1, 4, 2, 6, 5), 2), 60, 1) == (60, None)
+
+
+def test_a_question_may_be_wrong() -> None:
+    with pytest.raises(BadInput, match="initiators"):
+        answer(Question(algorithms=("ring",), nodes=(3,), initiators="7"))
