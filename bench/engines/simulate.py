@@ -4,11 +4,13 @@ Links are FIFO; every hop takes what the latency model draws from the network's 
 nothing depends on how floats are rounded. Nothing of the wall clock enters a row.
 """
 
+import gc
 import random
 import zlib
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, MutableSequence
+from collections.abc import Callable, Iterator, MutableSequence
+from contextlib import contextmanager
 from heapq import heappop, heappush, heapreplace
 from typing import Any
 
@@ -269,6 +271,18 @@ class Simulation:
         return execution
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No search for cyclic garbage, which took 5 % more; the engine makes none, and a page's own waits for the end."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 class Simulate:
     """Runs trials in virtual time."""
 
@@ -277,4 +291,5 @@ class Simulate:
 
     def run(self, scenario: Scenario, observer: Observer | None = None) -> Execution:
         """Run one trial; `observer` is told of each delivery."""
-        return Simulation(scenario, observer).run()
+        with uncollected():
+            return Simulation(scenario, observer).run()
