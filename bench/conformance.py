@@ -27,6 +27,7 @@ import msgspec
 
 from algorithms.model import Effect, Elect, Formula, Id, Key, Message, Node, Position, View
 from bench.complexity import Engine, check_trial
+from bench.engines.explore import explore
 from bench.engines.processes import HarnessError, Processes
 from bench.engines.simulate import Observer, Simulate, Simulation
 from bench.faults import parse_fault
@@ -35,9 +36,11 @@ from bench.regress import DELTAS, variants
 from bench.scenario import Scenario, find_algorithm, parse_parameters, trial_seed
 from bench.topology import TOPOLOGIES
 from bench.trial import KindCount, Trial
+from bench.verify import Question, choose_arrangements, command_for, follow, label_of, make_system
 
 SIZES = (2, 3, 4, 5, 8)
 SEEDS = 10_000  # a replay finds the seed again among these
+STATES = 500_000  # of a small system that are looked at; more in a system of four, and some orders go unseen
 BUDGET = 20_000  # events of one simulated trial: a page that sends more runs away
 HEADINGS = ("Model", "Guarantees", "Messages", "Complexity", "Beyond the model", "References")
 AMBIENT = {  # what would let a page touch the world
@@ -482,6 +485,25 @@ def check_agreement(algorithm: str, engine: Engine) -> None:
             run(engine, scenario)
 
 
+def check_interleavings(algorithm: str, engine: Engine) -> None:
+    """Every interleaving of small systems: of four nodes, and of three of which any one may crash at any step.
+
+    Timers of a synchronous model fire when nothing is in flight, those of any other at any time.
+    """
+    page = find_algorithm(algorithm)
+    for n, crashes in ((4, 0), (3, 1)):
+        question = Question(
+            algorithms=(algorithm,), nodes=(n,), crashes=crashes, late=page.model.timing != "synchronous"
+        )
+        ids = next(choose_arrangements(page, n, "descending", 1))
+        system = make_system(question, algorithm, ids)
+        found = explore(system, STATES)
+        if found.fault:
+            way = follow(system, [label_of(system, move) for move in found.witness])
+            cure = "find the step in the execution that this replays"
+            fail(way.fault or found.fault, cure, command_for(question, algorithm, ids, way.schedule))
+
+
 def check_late(algorithm: str, engine: Engine) -> None:
     """Messages that take any time, some a hundred times as long as others, change nothing in an asynchronous model."""
     for scenario in draw_scenarios(algorithm, 60, 5, "simulate", faults=("none",)):
@@ -613,6 +635,7 @@ CHECKS: tuple[Callable[[str, Engine], None], ...] = (
     check_determinism,
     check_lone,
     check_agreement,
+    check_interleavings,
     check_late,
     check_order,
     check_knowledge,

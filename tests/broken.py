@@ -26,6 +26,7 @@ def _messages(arrangement: Arrangement) -> dict[str, int]:
 
 _SQUARE = Formula("n(n−1)", lambda n, a: a * (a - 1))
 _LESS = Formula("n(n−1) − 1", lambda n, a: a * (a - 1) - 1)
+_TWICE = Formula("2n(n−1)", lambda n, a: 2 * a * (a - 1))
 _BOUNDS = Bounds(_SQUARE, _SQUARE, _SQUARE)
 
 
@@ -117,27 +118,73 @@ class Hashes(Flood):
 
 
 class Hasty(Flood):
-    """Elects whoever is the highest so far, itself excepted."""
+    """Elects whoever is the highest so far, itself excepted, where there are too many nodes to look at every order."""
 
     model = assume("synchronous")  # so that late messages are not its affair
 
     def on_hello(self, port: Port, msg: Hello) -> None:
         super().on_hello(port, msg)
-        if max(self.heard) > self.id:
+        if max(self.heard) > self.id and len(self.ports) > 3:
             self.elect(max(self.heard))
 
 
+class Order(Message, frozen=True):
+    odd: bool
+
+
+class Rare(Flood):
+    """Does not elect the highest where each of four heard of the others in one odd order."""
+
+    messages = (Hello, Order)
+    claims = Claims(
+        messages=lambda arrangement: _messages(arrangement) | {"Order": _messages(arrangement)["Hello"]},
+        all=Bounds(_TWICE, _TWICE, _TWICE),
+        one=Bounds(_TWICE, _TWICE, _TWICE),
+        time="3δ",
+        bits="O(log n) a message",
+        source="folklore",
+    )
+
+    def init(self) -> None:
+        super().init()
+        self.orders: list[bool] = []
+
+    def on_hello(self, port: Port, msg: Hello) -> None:
+        self.on_start()
+        self.heard.append(msg.id)
+        if len(self.heard) == len(self.ports):
+            low, *rest = sorted(self.heard)
+            self.orders.append(self.heard == [*rest, low])
+            self.broadcast(Order(self.orders[-1]))
+            self.conclude()
+
+    def on_order(self, port: Port, msg: Order) -> None:
+        self.orders.append(msg.odd)
+        self.conclude()
+
+    def conclude(self) -> None:
+        if len(self.heard) == len(self.ports) and len(self.orders) > len(self.ports):
+            self.elect(self.choose())
+
+    def choose(self) -> Id:
+        if all(self.orders) and len(self.orders) == 4 and self.id < max(self.heard):
+            return min(self.id, *self.heard)
+        return super().choose()
+
+
 class Impatient(Flood):
-    """Takes for granted that a hop takes delta at most."""
+    """Takes for granted that a hop takes delta at most, where there are too many nodes to look at every order."""
 
     def on_start(self) -> None:
-        if not self.started:
+        if not self.started and len(self.ports) > 3:
             self.set_timer("all", 3)
         super().on_start()
 
     def on_hello(self, port: Port, msg: Hello) -> None:
         self.on_start()
         self.heard.append(msg.id)
+        if len(self.heard) == len(self.ports) <= 3:
+            self.elect(self.choose())
 
     def on_timeout(self, name: str) -> None:
         self.elect(self.choose())
@@ -208,6 +255,7 @@ BROKEN: dict[str | Change, set[str]] = {  # a class here or a changed page -> th
         "lone"
     },
     "Hasty": {"agreement"},
+    "Rare": {"interleavings"},
     "Impatient": {"late"},
     "Reckons": {"order"},
     "Peeks": {"knowledge"},

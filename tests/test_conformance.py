@@ -11,7 +11,8 @@ from bench.conformance import Check, Nonconforming, WatchedSimulate, checks, run
 
 ROOT = Path(__file__).parent.parent
 ALL = [
-    *("declaration", "imports", "purity", "pickling", "determinism", "lone", "agreement", "late", "order"),
+    *("declaration", "imports", "purity", "pickling", "determinism", "lone", "agreement"),
+    *("interleavings", "late", "order"),
     *("knowledge", "labels", "witness", "claims", "resilience", "parity"),
 ]
 NOT_APPLICABLE = {  # a check that silently stops running is a difference here

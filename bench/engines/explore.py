@@ -137,8 +137,9 @@ def freeze(value: Any) -> Any:
     if value is None or isinstance(value, (int, str, float, bytes)):
         return value
     if isinstance(value, Node):
-        fields = sorted(vars(value).items())
-        return type(value).__name__, *((name, freeze(it)) for name, it in fields if name not in ("effects", "links"))
+        slots = {name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())}
+        names = sorted({*slots, *getattr(value, "__dict__", ())} - {"effects", "links"})
+        return type(value).__name__, *((name, freeze(getattr(value, name))) for name in names)
     if isinstance(value, msgspec.Struct):
         return type(value).__name__, *map(freeze, msgspec.structs.astuple(value))
     if isinstance(value, (list, tuple)):
