@@ -163,7 +163,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
         time: latency in delta, in words.
         bits: size of all messages, in words.
         source: author and year.
-        drawn: the kind of message whose field `value` tells what a node drew, for pages whose count depends on it.
+        drawn: the kind of message whose `value` tells what its sender drew (None: nothing), for pages whose count
+            depends on it.
         best_case: n -> (ids, initiators) that reach the fewest messages, or None.
         worst_case: the same for the most.
     """

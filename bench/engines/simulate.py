@@ -128,8 +128,8 @@ class Simulation:
                 if msg is not last:
                     kind = type(msg)
                     last, tally, size = msg, tallies[kind], len(encode(msg))
-                    if kind is drawn:
-                        self.draws.setdefault(target, {})[msg] = getattr(msg, "value")  # noqa: B009
+                    if kind is drawn and (value := getattr(msg, "value")) is not None:  # noqa: B009
+                        self.draws.setdefault(target, {})[msg] = value
                 tally[0] += 1
                 tally[1] += size
                 sent_by[target] += 1
