@@ -241,6 +241,8 @@ class Node:
         suspected: output of its failure detector (Chandra and Toueg, JACM 43(2), 1996), kept by the engine.
         armed: names of its pending timers.
         links, key: where its ports lead, (position, label there) by port, and the election they belong to; for engines.
+        circle, place: where nodes are anonymous, the ids in ring order of those that take part, and this node's place
+            among them; for `elect`.
 
     Raises:
         TypeError: when the class is made, for a message without a handler or a handler without an event.
@@ -251,6 +253,8 @@ class Node:
     claims: ClassVar[Claims]
     parameters: ClassVar[Mapping[str, Parameter]] = {}
     record: ClassVar[type[Message] | None] = None
+    circle: tuple[Id, ...] = ()
+    place: int = 0
     _handlers: ClassVar[dict[type[Message], Callable[[Any, Port, Any], None]]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -346,7 +350,12 @@ class Node:
             self.effects.append(CancelTimer(name))
 
     def elect(self, leader: Id, term: int = 0) -> None:
-        """Take `leader` to be the leader of `term`."""
+        """Take `leader` to be the leader of `term`.
+
+        Anonymous nodes can only point at one another: theirs is a number of hops up the ring, 0 for the node itself.
+        """
+        if self.circle:
+            leader = self.circle[self.place - leader]
         self.leader = leader
         self.effects.append(Elect(leader, term))
 
