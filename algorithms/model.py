@@ -218,6 +218,19 @@ def number(default: float, least: float, *, meaning: str) -> Parameter:
     return Parameter(f"{default:g}", f"a number >= {least:g}", meaning, parse)
 
 
+def sides(*, meaning: str) -> Parameter:
+    """A parameter that is how many values a node draws from: as many as there are nodes (0), or a number of at least 2."""
+
+    def parse(text: str) -> int:
+        if text == "n":
+            return 0
+        if int(text) < 2:
+            raise ValueError(text)
+        return int(text)
+
+    return Parameter("n", "n, or a whole number >= 2", meaning, parse, ("2",))
+
+
 def _handler_name(message: type[Message]) -> str:
     return "on_" + re.sub(r"(?<!^)(?=[A-Z])", "_", message.__name__).lower()
 
@@ -230,8 +243,8 @@ class Node:
     """A participant. Subclass it, declare `model`, `messages` and `claims`, and write one handler for each message.
 
     Events, all optional: `init`, `on_start`, `on_<message>(port, msg)`, `on_timeout(name)`, `on_suspect(port)`,
-    `on_trust(port)`, `on_recover(record)`. Effects, to call: `send`, `broadcast`, `set_timer`, `cancel_timer`, `elect`,
-    `save`.
+    `on_trust(port)`, `on_recover(record)`. Effects, to call: `send`, `broadcast`, `pass_on`, `set_timer`, `cancel_timer`,
+    `elect`, `save`.
 
     Attributes:
         id, ports, n: the node's `View`.
@@ -337,6 +350,10 @@ class Node:
         record = self.effects.append
         for port in self.ports:
             record(Send(port, msg))
+
+    def pass_on(self, port: Port, msg: Message) -> None:
+        """Send `msg`, which came over `port`, on round a bidirectional ring."""
+        self.effects.append(Send(PREVIOUS if port == NEXT else NEXT, msg))
 
     def set_timer(self, name: str, delay: float) -> None:
         """Ask for `on_timeout(name)` after `delay` (in delta)."""
