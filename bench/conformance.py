@@ -319,6 +319,8 @@ def _declared_words(page: type[Node]) -> Iterator[str]:
             yield f"model.{field} is {getattr(page.model, field)!r}, none of {', '.join(words)}"
     if not {"n", "neighbours"}.issuperset(page.model.knows):
         yield f"model.knows is {page.model.knows}; it may hold n and neighbours"
+    if page.model.identity == "anonymous" and ("ring" not in page.model.topology or "neighbours" in page.model.knows):
+        yield "its nodes are anonymous, and then elect by distance, which takes a ring on which nobody knows a name"
     if len({message.__name__ for message in page.messages}) < len(page.messages):
         yield "two messages have one name"
     for message in page.messages:

@@ -14,6 +14,7 @@ from algorithms.model import NEXT, PREVIOUS, Arrangement, Node, View
 from algorithms.reelection import Reelection
 from algorithms.ring.itai_rodeh import ItaiRodeh, Leader
 from bench.complexity import check_trial
+from bench.conformance import Nonconforming, WatchedSimulate, checks
 from bench.engines.processes import Processes
 from bench.engines.simulate import Simulate
 from bench.observe import make_row
@@ -160,6 +161,13 @@ def test_a_node_without_id_points_up_the_ring() -> None:
             assert (page.id, page.n) == (0, 3)
             page.elect(hops)
             assert page.leader == leader
+
+
+def test_nodes_without_ids_need_a_ring() -> None:
+    (check,) = (one for one in checks("tests.broken:Nameless", WatchedSimulate()) if one.name == "declaration")
+    assert check.run is not None
+    with pytest.raises(Nonconforming, match="elect by distance"):
+        check.run()
 
 
 def test_an_anonymous_page_tells_the_hops_to_the_leader() -> None:
