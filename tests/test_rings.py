@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import combinations, permutations
-from math import log2
+from math import log2, sqrt
 from random import Random
-from statistics import fmean
+from statistics import fmean, stdev
 
 import pytest
 
@@ -141,6 +141,26 @@ def test_mean_rounds(name: str, per_round: str, means: tuple[str, ...]) -> None:
     for n, mean in enumerate(means, start=2):
         counts = [ALGORITHMS[name].claims.messages(everybody(ids))[per_round] for ids in permutations(range(1, n + 1))]
         assert Fraction(sum(counts), len(counts) * n * (2 if name == "franklin" else 1)) == Fraction(mean)
+
+
+def close(sample: list[float], mean: float, known_to: float) -> bool:
+    """Whether the mean of a sample is within four standard errors of `mean`, which is rounded to `known_to`."""
+    return abs(fmean(sample) - mean) <= 4 * stdev(sample) / sqrt(len(sample)) + known_to
+
+
+@pytest.mark.parametrize(("name", "turns", "n", "mean"), [
+    ("franklin", 2, 16, 3.68), ("franklin", 2, 64, 4.92), ("peterson", 1, 16, 4.52), ("peterson", 1, 64, 6.25),
+])  # fmt: skip
+def test_mean_rounds_of_random_arrangements(name: str, turns: int, n: int, mean: float) -> None:
+    claims, orders = ALGORITHMS[name].claims, [Random(seed).sample(range(1, n + 1), n) for seed in range(1000)]
+    rounds = [claims.messages(everybody(tuple(ids)))["Token"] / (turns * n) for ids in orders]
+    assert close(rounds, mean, 0.02)  # THEORY's are sampled, too
+
+
+@pytest.mark.parametrize(("values", "n", "mean"), [("2", 4, 29.05), ("2", 8, 97.44), ("n", 5, 23.31), ("n", 8, 40.2)])
+def test_means_over_draws(values: str, n: int, mean: float) -> None:
+    plans = [scenario("itai_rodeh", tuple(range(1, n + 1)), seed=s, parameters={"range": values}) for s in range(600)]
+    assert close([sum(Simulate().run(plan).sent.values()) for plan in plans], mean, 0.005)
 
 
 def test_two_nodes_tell_the_two_sides_of_their_ring_apart() -> None:
