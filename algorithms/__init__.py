@@ -5,6 +5,13 @@ from algorithms.complete.lamport import Lamport
 from algorithms.complete.randomized import Randomized
 from algorithms.model import Node
 from algorithms.ring.chang_roberts import ChangRoberts
+from algorithms.ring.dolev_klawe_rodeh import DolevKlaweRodeh
+from algorithms.ring.franklin import Franklin
+from algorithms.ring.higham_przytycka import HighamPrzytycka
+from algorithms.ring.hirschberg_sinclair import HirschbergSinclair
+from algorithms.ring.itai_rodeh import ItaiRodeh
+from algorithms.ring.lelann import LeLann
+from algorithms.ring.peterson import Peterson
 from algorithms.ring.ring import Ring
 
 ALGORITHMS: dict[str, type[Node]] = {
@@ -13,4 +20,11 @@ ALGORITHMS: dict[str, type[Node]] = {
     "lamport": Lamport,
     "chang_roberts": ChangRoberts,
     "randomized": Randomized,
+    "lelann": LeLann,
+    "hirschberg_sinclair": HirschbergSinclair,
+    "franklin": Franklin,
+    "dolev_klawe_rodeh": DolevKlaweRodeh,
+    "peterson": Peterson,
+    "higham_przytycka": HighamPrzytycka,
+    "itai_rodeh": ItaiRodeh,
 }

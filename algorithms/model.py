@@ -163,7 +163,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
         time: latency in delta, in words.
         bits: size of all messages, in words.
         source: author and year.
-        drawn: the kind of message whose field `value` tells what a node drew, for pages whose count depends on it.
+        drawn: the kind of message whose `value` tells what its sender drew (None: nothing), for pages whose count
+            depends on it.
         best_case: n -> (ids, initiators) that reach the fewest messages, or None.
         worst_case: the same for the most.
     """
@@ -217,6 +218,19 @@ def number(default: float, least: float, *, meaning: str) -> Parameter:
     return Parameter(f"{default:g}", f"a number >= {least:g}", meaning, parse)
 
 
+def sides(*, meaning: str) -> Parameter:
+    """A parameter that is how many values a node draws from: as many as there are nodes (0), or a number of at least 2."""
+
+    def parse(text: str) -> int:
+        if text == "n":
+            return 0
+        if int(text) < 2:
+            raise ValueError(text)
+        return int(text)
+
+    return Parameter("n", "n, or a whole number >= 2", meaning, parse, ("2",))
+
+
 def _handler_name(message: type[Message]) -> str:
     return "on_" + re.sub(r"(?<!^)(?=[A-Z])", "_", message.__name__).lower()
 
@@ -229,8 +243,8 @@ class Node:
     """A participant. Subclass it, declare `model`, `messages` and `claims`, and write one handler for each message.
 
     Events, all optional: `init`, `on_start`, `on_<message>(port, msg)`, `on_timeout(name)`, `on_suspect(port)`,
-    `on_trust(port)`, `on_recover(record)`. Effects, to call: `send`, `broadcast`, `set_timer`, `cancel_timer`, `elect`,
-    `save`.
+    `on_trust(port)`, `on_recover(record)`. Effects, to call: `send`, `broadcast`, `pass_on`, `set_timer`, `cancel_timer`,
+    `elect`, `save`.
 
     Attributes:
         id, ports, n: the node's `View`.
@@ -240,13 +254,18 @@ class Node:
         suspected: output of its failure detector (Chandra and Toueg, JACM 43(2), 1996), kept by the engine.
         armed: names of its pending timers.
         links, key: where its ports lead, (position, label there) by port, and the election they belong to; for engines.
+        circle, place: where nodes are anonymous, the ids in ring order of those that take part, and this node's place
+            among them; for `elect`.
 
     Raises:
         TypeError: when the class is made, for a message without a handler or a handler without an event.
     """
 
     # the simulator took 0.95 (n = 10,000) and 0.92 (50,000) of the time once these had slots; a page's own need none
-    __slots__ = ("_rng", "armed", "effects", "epoch", "id", "key", "leader", "links", "n", "ports", "suspected", "view")
+    __slots__ = (
+        *("_rng", "armed", "circle", "effects", "epoch", "id", "key", "leader"),
+        *("links", "n", "place", "ports", "suspected", "view"),
+    )
     model: ClassVar[Model]
     messages: ClassVar[tuple[type[Message], ...]] = ()
     claims: ClassVar[Claims]
@@ -277,6 +296,8 @@ class Node:
         self.armed: frozenset[str] = _NOTHING
         self.links: dict[Port, tuple[Position, Port]] | tuple[tuple[Position, Port], ...] = {}
         self.key: Key = (0, ())
+        self.circle: tuple[Id, ...] = ()
+        self.place = 0
         self._rng: random.Random | None = None
         for name, parameter in self.parameters.items():
             setattr(self, name, parameters[name] if name in parameters else parameter.parse(parameter.default))
@@ -335,6 +356,10 @@ class Node:
         for port in self.ports:
             record(Send(port, msg))
 
+    def pass_on(self, port: Port, msg: Message) -> None:
+        """Send `msg`, which came over `port`, on round a bidirectional ring."""
+        self.effects.append(Send(PREVIOUS if port == NEXT else NEXT, msg))
+
     def set_timer(self, name: str, delay: float) -> None:
         """Ask for `on_timeout(name)` after `delay` (in delta)."""
         self.armed |= {name}
@@ -347,7 +372,12 @@ class Node:
             self.effects.append(CancelTimer(name))
 
     def elect(self, leader: Id, term: int = 0) -> None:
-        """Take `leader` to be the leader of `term`."""
+        """Take `leader` to be the leader of `term`.
+
+        Anonymous nodes can only point at one another: theirs is a number of hops up the ring, 0 for the node itself.
+        """
+        if self.circle:
+            leader = self.circle[self.place - leader]
         self.leader = leader
         self.effects.append(Elect(leader, term))
 

@@ -86,6 +86,10 @@ class Reelection(Node):
         knows = self.page_class.model.knows
         view = View(self.view.id, tuple(self.links), live if "n" in knows else None, f"{self.view.seed}/{key[0]}")
         self.page = self.page_class(view, **self.page_parameters)
+        if self.view.id is None:
+            circle = [position for position in range(len(self.ids)) if position not in key[1]]
+            self.page.circle = tuple(self.ids[position] for position in circle)
+            self.page.place = circle.index(self.position)
         self.page.effects = self.effects
 
     def open(self, key: Key) -> None:
@@ -98,7 +102,7 @@ class Reelection(Node):
             self.page.on_start()
             self.leader = self.page.leader
         elif self.alone:
-            self.elect(self.view.id or 0)
+            self.elect(self.ids[self.position])
 
     def on_suspect(self, port: Port) -> None:
         number, down = self.key
@@ -106,7 +110,7 @@ class Reelection(Node):
             self.open((number + 1, tuple(sorted(self.suspected))))
 
     def on_trust(self, port: Port) -> None:
-        if self.leader == self.view.id:
+        if self.leader == self.ids[self.position]:
             self.notify(port)
 
     def on_timeout(self, name: str) -> None:

@@ -26,6 +26,13 @@ ALGORITHM_LABELS = {
     "lamport": "Lamport",
     "chang_roberts": "Chang–Roberts",
     "randomized": "Randomized",
+    "lelann": "LeLann",
+    "hirschberg_sinclair": "Hirschberg–Sinclair",
+    "franklin": "Franklin",
+    "dolev_klawe_rodeh": "Dolev–Klawe–Rodeh",
+    "peterson": "Peterson",
+    "higham_przytycka": "Higham–Przytycka",
+    "itai_rodeh": "Itai–Rodeh",
 }
 FAULT_LABELS = {"none": "cold start", "leader-crash": "leader crash"}
 P99_TRIALS = 100  # a 99th percentile of fewer is an extrapolation

@@ -322,6 +322,8 @@ def _declared_words(page: type[Node]) -> Iterator[str]:
             yield f"model.{field} is {getattr(page.model, field)!r}, none of {', '.join(words)}"
     if not {"n", "neighbours"}.issuperset(page.model.knows):
         yield f"model.knows is {page.model.knows}; it may hold n and neighbours"
+    if page.model.identity == "anonymous" and ("ring" not in page.model.topology or "neighbours" in page.model.knows):
+        yield "its nodes are anonymous, and then elect by distance, which takes a ring on which nobody knows a name"
     if len({message.__name__ for message in page.messages}) < len(page.messages):
         yield "two messages have one name"
     for message in page.messages:
@@ -526,13 +528,18 @@ def check_order(algorithm: str, engine: Engine) -> None:
 
 
 def check_knowledge(algorithm: str, engine: Engine) -> None:
-    """The page reads nothing that its model does not grant: n only where it is known, an id only where there is one."""
+    """The page reads nothing that its model does not grant: n only where it is known, an id only where there is one.
+
+    What the engines keep on a node for themselves it never reads.
+    """
     page = find_algorithm(algorithm)
-    holes = {"n"} - set(page.model.knows) | ({"id"} if page.model.identity == "anonymous" else set())
+    holes = {"n"} - set(page.model.knows) | {"links", "key", "circle", "place"}
+    if page.model.identity == "anonymous":
+        holes |= {"id", "leader"}
     for cls in page.__mro__[: page.__mro__.index(Node)]:
         for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(cls)))):
             if isinstance(node, ast.Attribute) and node.attr in holes and ast.unparse(node.value) == "self":
-                what = f"it reads self.{node.attr}, which its model does not grant (it is 0)"
+                what = f"it reads self.{node.attr}, which its model does not grant"
                 fail(what, "declare it in model, or do without", _suite(algorithm))
 
 

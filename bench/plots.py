@@ -1,7 +1,7 @@
 """Plots: one function a figure, `plot_x_by_y(results) -> Figure`; a title that says what is seen, and units everywhere.
 
-An algorithm has the same colour (Okabe and Ito's, safe for the colour-blind) and marker in every figure. Figures are drawn
-without pyplot, and the same rows give the same bytes.
+An algorithm has the same colour and marker in every figure. Colours are Okabe and Ito's and Tol's, chosen so that any two
+are told apart by the colour-blind, too. Figures are drawn without pyplot, and the same rows give the same bytes.
 """
 
 import itertools
@@ -46,8 +46,15 @@ STYLES = {
     "lamport": ("#009E73", "^"),
     "chang_roberts": ("#D55E00", "D"),
     "randomized": ("#CC79A7", "v"),
+    "lelann": ("#882255", "p"),
+    "hirschberg_sinclair": ("#000000", "<"),
+    "franklin": ("#88CCEE", ">"),
+    "dolev_klawe_rodeh": ("#117733", "d"),
+    "peterson": ("#332288", "h"),
+    "higham_przytycka": ("#661100", "*"),
+    "itai_rodeh": ("#DDCC77", "P"),
 }
-_OTHER_COLOURS, _OTHER_MARKERS = ("#000000", "#56B4E9", "#7F7F7F"), ("P", "X", "<", ">", "*")
+_OTHER_COLOURS, _OTHER_MARKERS = ("#7F7F7F", "#56B4E9", "#AA4499"), ("X", "8", "H")
 _PHASE_STYLES = {
     "detect": ("#BBBBBB", None),
     "elect": ("#444444", None),

@@ -2,6 +2,7 @@
 
 import importlib
 import random
+from bisect import bisect_left
 from collections.abc import Callable
 from functools import cache
 from hashlib import blake2b
@@ -117,9 +118,12 @@ def node_maker(scenario: Scenario, steady: bool = False) -> Callable[[Position, 
     down = scenario.dead if reelected else ()
     key = (int(reelected), down)  # one tuple for all: a million nodes share it
     suffix = "/1" if reelected else ""  # of the seed that Reelection would give to its first page
+    anonymous = page.model.identity == "anonymous"
+    circle = [p for p in range(len(ids)) if p not in down] if anonymous else []
+    circle_ids = tuple(ids[p] for p in circle)
 
     def make_alone(position: Position, incarnation: int = 0) -> Node:
-        identity = ids[position] if page.model.identity == "unique" else None
+        identity = None if anonymous else ids[position]
         links = links_of(position, down, ids, named)
         n = len(ids) - len(down) if knows_n else None
         ports = ONE_PORT if len(links) == 1 and NEXT in links else tuple(links)
@@ -128,10 +132,12 @@ def node_maker(scenario: Scenario, steady: bool = False) -> Callable[[Position, 
             (links[NEXT],) if ports is ONE_PORT else links,
             key,
         )  # 192 bytes less for each of a million
+        if anonymous:
+            node.circle, node.place = circle_ids, bisect_left(circle, position)
         return node
 
     def make_reelected(position: Position, incarnation: int = 0) -> Node:
-        identity = ids[position] if page.model.identity == "unique" else None
+        identity = None if anonymous else ids[position]
         view = View(identity, (), len(ids), f"{scenario.seed}/{position}/{incarnation}")
         return Reelection(
             view, page, position, ids, down, lambda excluded: links_of(position, excluded, ids, named), **parameters

@@ -16,6 +16,18 @@ def unidirectional_ring(position: Position, down: Down, ids: tuple[Id, ...], nam
     return {NEXT: (after, PREVIOUS)}
 
 
+def bidirectional_ring(position: Position, down: Down, ids: tuple[Id, ...], named: bool) -> Links:
+    """Two links, NEXT and PREVIOUS, to the nearest live positions; both lead to the same node where only two live.
+
+    What is sent over NEXT arrives from PREVIOUS: the receiver's label tells the side, even between two.
+    """
+    ((after, _),) = unidirectional_ring(position, down, ids, named).values()
+    before = (position - 1) % len(ids)
+    while before in down:
+        before = (before - 1) % len(ids)
+    return {NEXT: (after, PREVIOUS), PREVIOUS: (before, NEXT)}
+
+
 def complete(position: Position, down: Down, ids: tuple[Id, ...], named: bool) -> Links:
     """A link to every other live node, labelled with the neighbour's id if `named` (KT1), else with a distance (KT0)."""
     n, mine, gone = len(ids), ids[position], {position, *down}
@@ -27,5 +39,6 @@ def complete(position: Position, down: Down, ids: tuple[Id, ...], named: bool) -
 
 TOPOLOGIES: dict[str, Callable[[Position, Down, tuple[Id, ...], bool], Links]] = {
     "unidirectional ring": unidirectional_ring,
+    "bidirectional ring": bidirectional_ring,
     "complete": complete,
 }

@@ -83,6 +83,20 @@ class Descends(Flood):
     claims = claim(Bounds(_SQUARE, _LESS, _LESS), witness=False)
 
 
+class Nameless(Flood):
+    """Has no ids, and no ring to count hops on."""
+
+    model = Model(
+        topology="complete", timing="asynchronous", channels="reliable", failures="none", identity="anonymous"
+    )
+
+    def greet(self) -> None:
+        self.broadcast(Hello(1))
+
+    def choose(self) -> Id:
+        return 0
+
+
 class Shares(Flood):
     """All nodes write into one list: it belongs to the class."""
 
@@ -266,4 +280,5 @@ BROKEN: dict[str | Change, set[str]] = {  # a class here or a changed page -> th
         "resilience"
     },
     "Looks": {"parity"},
+    ("ring.itai_rodeh", "self.elect(msg.hop)", "self.leader or self.elect(msg.hop)"): {"knowledge"},
 }

@@ -1,4 +1,4 @@
-"""Mutants: ten planted errors of one line in each of the five pages, and the smallest check that catches each."""
+"""Mutants: ten planted errors of one line in each page, and the smallest check that catches each."""
 
 import re
 from pathlib import Path
@@ -45,6 +45,9 @@ def without(page: str, error: str, line: str, caught_by: str = "witness") -> Mut
 
 BULLY, RING, LAMPORT = "complete.bully", "ring.ring", "complete.lamport"
 CHANG_ROBERTS, RANDOMIZED = "ring.chang_roberts", "complete.randomized"
+LELANN, HIRSCHBERG_SINCLAIR, FRANKLIN = "ring.lelann", "ring.hirschberg_sinclair", "ring.franklin"
+DOLEV_KLAWE_RODEH, PETERSON = "ring.dolev_klawe_rodeh", "ring.peterson"
+HIGHAM_PRZYTYCKA, ITAI_RODEH = "ring.higham_przytycka", "ring.itai_rodeh"
 
 MUTANTS = (
     without(BULLY, "Ok is skipped", "self.send(port, Ok(msg.epoch))"),
@@ -154,4 +157,129 @@ MUTANTS = (
         "self.active = tied\n            return",
         "claims",
     ),
+    twice(LELANN, "a token starts twice", "self.send(NEXT, Token(self.id))"),
+    Mutant(LELANN, "the lowest is noted", "max(self.highest, msg.id)", "min(self.highest, msg.id)"),
+    without(LELANN, "nobody is noted", "self.highest = max(self.highest, msg.id)"),
+    Mutant(
+        LELANN,
+        "a lower token passes for one's own",
+        "if msg.id != self.id:\n            self.h",
+        "if msg.id > self.id:\n            self.h",
+    ),
+    Mutant(LELANN, "every initiator elects itself", "self.elect(self.highest)", "self.elect(self.id)"),
+    Mutant(LELANN, "the others announce", "if self.highest == self.id", "if self.highest != self.id"),
+    without(LELANN, "the winner keeps it to itself", "self.send(NEXT, Leader(self.id))"),
+    Mutant(
+        LELANN,
+        "the outcome circles for ever",
+        "if msg.id != self.id:\n            self.e",
+        "if True:\n            self.e",
+    ),
+    Mutant(
+        LELANN,
+        "the outcome is not passed on",
+        "self.elect(msg.id)\n            self.send(NEXT, msg)",
+        "self.elect(msg.id)",
+    ),
+    Mutant(LELANN, "everybody elects itself", "self.elect(msg.id)", "self.elect(self.id)"),
+    Mutant(
+        HIRSCHBERG_SINCLAIR,
+        "one side is not probed",
+        "self.candidate = True\n        self.broadcast(",
+        "self.candidate = True\n        self.send(NEXT, ",
+    ),
+    Mutant(HIRSCHBERG_SINCLAIR, "probes go too far", "msg.hop < 2**msg.phase", "msg.hop <= 2**msg.phase"),
+    Mutant(HIRSCHBERG_SINCLAIR, "hops are not counted", "msg.hop + 1", "msg.hop"),
+    Mutant(HIRSCHBERG_SINCLAIR, "who did not start swallows", " or not self.candidate", "", "claims"),
+    Mutant(HIRSCHBERG_SINCLAIR, "one reply is enough", "self.replies == 2", "self.replies == 1"),
+    Mutant(HIRSCHBERG_SINCLAIR, "the phase does not rise", "self.phase + 1", "self.phase"),
+    without(HIRSCHBERG_SINCLAIR, "candidates swallow nothing", "self.candidate = True"),
+    Mutant(HIRSCHBERG_SINCLAIR, "both probes announce", "if self.leader is None:", "if True:"),
+    Mutant(HIRSCHBERG_SINCLAIR, "replies go the long way", "self.send(port, Reply(", "self.pass_on(port, Reply("),
+    Mutant(HIRSCHBERG_SINCLAIR, "the comparison is turned", "elif msg.id > self.id or", "elif msg.id < self.id or"),
+    Mutant(FRANKLIN, "the comparison is turned", "if highest < self.id", "if highest > self.id"),
+    Mutant(FRANKLIN, "one side is not awaited", "all(self.heard", "any(self.heard"),
+    Mutant(FRANKLIN, "who is lower wins", "elif highest == self.id", "elif highest >= self.id"),
+    Mutant(
+        FRANKLIN, "nobody turns passive", "else:\n                self.active = False", "else:\n                pass"
+    ),
+    Mutant(FRANKLIN, "the active pass on", "if not self.active:", "if True:"),
+    Mutant(
+        FRANKLIN,
+        "who stays speaks twice",
+        "if highest < self.id:\n                self.broadcast(Token(self.id))",
+        "if highest < self.id:\n                [self.broadcast(Token(self.id)) for _ in range(2)]",
+    ),
+    Mutant(FRANKLIN, "tokens are sent back", "self.pass_on(side", "self.send(side"),
+    Mutant(FRANKLIN, "the lower neighbour decides", "highest = max(", "highest = min("),
+    without(FRANKLIN, "the winner keeps it to itself", "self.send(NEXT, Leader(self.id))"),
+    without(FRANKLIN, "the outcome is not passed on", "self.send(NEXT, msg)"),
+    twice(DOLEV_KLAWE_RODEH, "a token starts twice", "self.send(NEXT, One(self.id))"),
+    Mutant(DOLEV_KLAWE_RODEH, "who meets its own id wins", "msg.id == self.value", "msg.id == self.id"),
+    without(DOLEV_KLAWE_RODEH, "the one before is not noted", "self.before = msg.id"),
+    Mutant(DOLEV_KLAWE_RODEH, "Two tells of oneself", "Two(msg.id))", "Two(self.value))"),
+    Mutant(DOLEV_KLAWE_RODEH, "Two does not count", "self.before > msg.id", "self.before", "claims"),
+    Mutant(DOLEV_KLAWE_RODEH, "who stays keeps its name", "self.value = self.before\n", "pass\n"),
+    Mutant(DOLEV_KLAWE_RODEH, "who stays sends its own id", "One(self.value))", "One(self.id))"),
+    Mutant(
+        DOLEV_KLAWE_RODEH, "nobody turns passive", "else:\n            self.active = False", "else:\n            pass"
+    ),
+    Mutant(DOLEV_KLAWE_RODEH, "the outcome circles for ever", "if self.leader is None:", "if True:"),
+    Mutant(DOLEV_KLAWE_RODEH, "the detector is announced", "Leader(msg.id))", "Leader(self.id))"),
+    twice(PETERSON, "a token starts twice", "self.send(NEXT, Token(self.id))"),
+    Mutant(PETERSON, "who meets its own id wins", "msg.id == self.value", "msg.id == self.id"),
+    Mutant(PETERSON, "the comparison is turned", "== self.odd", "!= self.odd"),
+    Mutant(PETERSON, "phases do not alternate", "= not self.odd,", "= self.odd,"),
+    Mutant(PETERSON, "who stays keeps its name", "max(self.value, msg.id)", "self.value"),
+    Mutant(PETERSON, "who stays takes any name", "max(self.value, msg.id)", "msg.id"),
+    Mutant(PETERSON, "who stays sends its own id", "Token(self.value))", "Token(self.id))"),
+    Mutant(PETERSON, "nobody turns passive", "else:\n            self.active = False", "else:\n            pass"),
+    Mutant(PETERSON, "the outcome circles for ever", "if self.leader is None:", "if True:"),
+    Mutant(PETERSON, "the detector is announced", "Leader(msg.id))", "Leader(self.id))"),
+    Mutant(HIGHAM_PRZYTYCKA, "who is woken is silent", "self.on_start()\n        assert", "assert", "claims"),
+    without(HIGHAM_PRZYTYCKA, "the winner keeps it to itself", "self.send(NEXT, Leader(label))"),
+    Mutant(
+        HIGHAM_PRZYTYCKA, "odd rounds drop the lower", "turn == mark and label > mine", "turn == mark and label < mine"
+    ),
+    Mutant(HIGHAM_PRZYTYCKA, "even rounds drop the higher", "mark and label < mine", "mark and label > mine", "claims"),
+    Mutant(HIGHAM_PRZYTYCKA, "counts do not promote", "mark or count == 0", "mark", "claims"),
+    Mutant(HIGHAM_PRZYTYCKA, "winners are not promoted", "promoted = turn == mark or", "promoted ="),
+    Mutant(
+        HIGHAM_PRZYTYCKA,
+        "any meeting promotes",
+        "promoted = turn - 1 == mark and label > mine",
+        "promoted = turn - 1 == mark",
+        "claims",
+    ),
+    Mutant(
+        HIGHAM_PRZYTYCKA,
+        "counts stand still",
+        "Envelope(label, turn, count - 1)",
+        "Envelope(label, turn, count)",
+        "claims",
+    ),
+    Mutant(
+        HIGHAM_PRZYTYCKA,
+        "later counts are too low",
+        "if promoted:\n            turn, count = turn + 1, _fibonacci(turn + 3)",
+        "if promoted:\n            turn, count = turn + 1, _fibonacci(turn + 2)",
+        "claims",
+    ),
+    Mutant(HIGHAM_PRZYTYCKA, "the detector is announced", "Leader(label))", "Leader(self.id))", "claims"),
+    twice(ITAI_RODEH, "a token starts twice", "self.send(NEXT, Token(self.round, self.number, 1, True))", "claims"),
+    Mutant(ITAI_RODEH, "equals are purged", "theirs >= mine", "theirs > mine", "claims"),
+    Mutant(ITAI_RODEH, "the comparison is turned", "theirs >= mine", "theirs <= mine", "claims"),
+    Mutant(ITAI_RODEH, "equals leave no mark", "msg.clean and not tied", "msg.clean", "claims"),
+    Mutant(ITAI_RODEH, "hops are not counted", "msg.hop + 1, msg.clean", "msg.hop, msg.clean", "claims"),
+    Mutant(
+        ITAI_RODEH,
+        "the tied do not draw again",
+        "self.n:\n            self.draw()",
+        "self.n:\n            pass",
+        "claims",
+    ),
+    Mutant(ITAI_RODEH, "who is woken does not draw", "self.on_start()\n        theirs", "theirs", "claims"),
+    Mutant(ITAI_RODEH, "the one before wins", "self.elect(0)", "self.elect(1)", "claims"),
+    Mutant(ITAI_RODEH, "everybody elects itself", "self.elect(msg.hop)", "self.elect(0)", "claims"),
+    Mutant(ITAI_RODEH, "the way to the leader is not counted", "Leader(msg.hop + 1)", "Leader(msg.hop)", "claims"),
 )

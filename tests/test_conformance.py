@@ -21,6 +21,13 @@ NOT_APPLICABLE = {  # a check that silently stops running is a difference here
     "lamport": set(),
     "chang_roberts": {"labels"},
     "randomized": {"labels", "witness"},
+    "lelann": {"labels"},
+    "hirschberg_sinclair": {"labels"},
+    "franklin": {"labels"},
+    "dolev_klawe_rodeh": {"labels"},
+    "peterson": {"labels"},
+    "higham_przytycka": {"labels"},
+    "itai_rodeh": {"order", "labels", "witness"},
 }
 
 

@@ -2,14 +2,17 @@
 
 import csv
 import json
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from rich.console import Console
 
+from algorithms import ALGORITHMS
 from bench.analyse import Results, count_kinds, find_headlines, load_results, median_interval, predict
 from bench.plots import (
     STYLES,
@@ -183,9 +186,33 @@ def test_theory_fits_how_the_run_was_made(tmp_path: Path, changes: dict[str, Any
 
 
 def test_an_algorithm_looks_the_same_everywhere() -> None:
-    assert len(set(STYLES.values())) == len(STYLES) == len({colour for colour, _ in STYLES.values()})
+    assert STYLES.keys() == ALGORITHMS.keys()
+    assert (
+        len({colour for colour, _ in STYLES.values()}) == len({marker for _, marker in STYLES.values()}) == len(STYLES)
+    )
     assert algorithm_style("my.own:Page") == algorithm_style("my.own:Page")
     assert algorithm_style("my.own:Page") not in STYLES.values()
+
+
+def see(colour: str, missing: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A colour as CIELAB coordinates, for an eye in which `missing` cones do not work (Machado et al. 2009)."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    eye = {
+        "no": np.eye(3),
+        "green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+        "red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    }[missing]
+    seen = np.clip(np.asarray(eye) @ linear, 0, 1)
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ seen
+    x, y, z = np.where((part := xyz / [0.9505, 1, 1.089]) > 0.008856, np.cbrt(part), 7.787 * part + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("missing", ["no", "green", "red"])
+def test_colours_are_told_apart_by_any_eye(missing: str) -> None:
+    colours = [see(colour, missing) for colour, _ in STYLES.values()]
+    assert min(float(np.linalg.norm(one - other)) for one, other in combinations(colours, 2)) > 15
 
 
 def test_figures_say_what_is_seen_and_in_which_units(small: Path) -> None:

@@ -23,10 +23,10 @@ from algorithms.model import (
     Message,
     Model,
     Node,
-    Parameter,
     Port,
     Position,
     choice,
+    sides,
 )
 
 
@@ -53,14 +53,6 @@ def _messages(arrangement: Arrangement) -> dict[str, int]:
     return {"Draw": _replay(arrangement)[0] * (len(arrangement.live) - 1)}
 
 
-def _range(text: str) -> int:
-    if text == "n":
-        return 0
-    if int(text) < 2:
-        raise ValueError(text)
-    return int(text)
-
-
 _BOUNDS = Bounds(
     Formula("n(n−1)", lambda n, a: a * (a - 1)),
     Formula("n²", lambda n, a: a * a if a > 1 else 0),  # n(n-1)R/(R-1) with R = n
@@ -74,7 +66,7 @@ class Randomized(Node):
     )
     messages = (Draw,)
     parameters = {
-        "range": Parameter("n", "n, or a whole number >= 2", "number of values drawn from", _range, ("2",)),
+        "range": sides(meaning="number of values drawn from"),
         "redraw": choice("tied", "all", meaning="who draws again after a tie"),
     }
     claims = Claims(

@@ -141,8 +141,8 @@ class Simulation:
                         msg = effect.msg
                         kind = type(msg)
                         tally = tallies[kind, len(encode(msg))]
-                        if kind is drawn:
-                            self.draws.setdefault(target, {})[msg] = getattr(msg, "value")  # noqa: B009
+                        if kind is drawn and (value := getattr(msg, "value")) is not None:  # noqa: B009
+                            self.draws.setdefault(target, {})[msg] = value
                     tally[0] += 1
                     sent_by[target] += 1
                     peer, port = node.links[effect.port]

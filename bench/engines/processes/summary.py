@@ -116,7 +116,8 @@ def find_draws(observation: Observation, scenario: Scenario) -> dict[Position, t
             for record in records(state)
             if record.what == shm.SEND and record.kind == kind and record.time >= observation.counted_from
         )
-        draws[position] = tuple(getattr(decode(body), "value") for body in bodies)  # noqa: B009
+        told = [getattr(decode(body), "value") for body in bodies]  # noqa: B009
+        draws[position] = tuple(value for value in told if value is not None)
     return draws
 
 
