@@ -9,7 +9,9 @@ n, its ports, its ring. Nothing is sent to the excluded.
 * A frame with a higher key: if I am excluded by it, I wait for its leader's notice; if I suspect somebody whom it does
   not exclude, I open (its number + 1, the union); otherwise I join, fresh and not an initiator.
 * An equal key is delivered. A lower one is discarded and its sender told of mine, once for each sender and key.
-* When a node is trusted again the leader tells it who leads.
+* When a node is trusted again the leader tells it who leads; a leader elected meanwhile tells those whom its key
+  excludes and who are trusted. The higher key wins.
+* Who recovers has only the number of its last key, enters none up to it, and waits to be told; if nobody does, it opens.
 
 Safe, because nobody re-enters a key: the frames of one key are one execution of the page on a fixed set of nodes, some of
 which stop, so there is at most one leader a key. Live, because after the last crash has been suspected by all, every new
@@ -31,6 +33,15 @@ class Newer(Announcement, frozen=True):
     leader: Id
 
 
+class Saved(Message, frozen=True):
+    """What survives a crash: the number of the last key."""
+
+    number: int
+
+
+NOTICE_TIMEOUT = 8  # in delta: a period of heartbeats or two, and their hops; only liveness hangs on it
+
+
 class Reelection(Node):
     """A node that runs `page` again for each key.
 
@@ -45,6 +56,7 @@ class Reelection(Node):
     """
 
     messages = (Newer,)
+    record = Saved
 
     def __init__(
         self,
@@ -76,7 +88,10 @@ class Reelection(Node):
         if self.page is not None:
             for name in sorted(self.page.armed):
                 self.page.cancel_timer(name)
+        self.cancel_timer("notice")
         self.key, self.epoch, self.leader, self.page = key, key[0], None, None
+        if key[0] > 1:
+            self.save(Saved(key[0]))
         self.told: set[Position] = set()
         live, excluded = len(self.ids) - len(key[1]), self.position in key[1]
         self.alone = live == 1 and not excluded
@@ -97,10 +112,20 @@ class Reelection(Node):
         self.enter(key)
         self.on_start()
 
+    def settle(self) -> None:
+        """Take the page's leader for this node's; a new leader tells whom its key excludes, if they are back by now."""
+        if self.page is None or self.page.leader is None or self.page.leader == self.leader:
+            return
+        self.leader = self.page.leader
+        if self.leader == self.ids[self.position]:
+            for position in self.key[1]:
+                if position not in self.suspected:
+                    self.notify(position)
+
     def on_start(self) -> None:
         if self.page is not None:
             self.page.on_start()
-            self.leader = self.page.leader
+            self.settle()
         elif self.alone:
             self.elect(self.ids[self.position])
 
@@ -113,10 +138,22 @@ class Reelection(Node):
         if self.leader == self.ids[self.position]:
             self.notify(port)
 
+    def on_recover(self, record: Message | None) -> None:
+        number = record.number if isinstance(record, Saved) else 1
+        self.key, self.epoch, self.leader, self.page = (number, (len(self.ids),)), number, None, None
+        self.set_timer("notice", NOTICE_TIMEOUT)
+
+    @property
+    def waits(self) -> bool:
+        """Whether this node has recovered and takes part in no election yet: its key follows all with its number."""
+        return self.key[1] == (len(self.ids),)
+
     def on_timeout(self, name: str) -> None:
-        if self.page is not None:
+        if name == "notice":
+            self.open((self.key[0] + 1, tuple(sorted(self.suspected))))
+        elif self.page is not None:
             self.page.fire(name)
-            self.leader = self.page.leader
+            self.settle()
 
     def notify(self, position: Position) -> None:
         """Tell the node at `position` of this node's key and leader."""
@@ -132,7 +169,7 @@ class Reelection(Node):
             else:
                 self.enter(key)
         if key < self.key:
-            if source not in self.told:
+            if source not in self.told and not self.waits:
                 self.told.add(source)
                 self.notify(source)
             return False
@@ -140,8 +177,7 @@ class Reelection(Node):
             self.on_newer(port, msg)
         elif self.page is not None:
             self.page.deliver(source, port, key, msg)
-            if self.page.leader is not None:
-                self.leader = self.page.leader
+            self.settle()
         return True
 
     def on_newer(self, port: Port, msg: Newer) -> None:

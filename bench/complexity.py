@@ -16,7 +16,7 @@ def arrange(execution: Execution, scenario: Scenario) -> Arrangement:
     return Arrangement(
         ids=scenario.ids,
         initiators=execution.initiators,
-        dead=tuple(sorted({*scenario.dead, *(fired.position for fired in execution.fired)})),
+        dead=tuple(sorted({*scenario.dead, *(it.position for it in execution.fired if it.what == "crash")})),
         parameters=parse_parameters(page, scenario.parameters),
         draws=execution.draws,
     )

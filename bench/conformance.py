@@ -30,7 +30,7 @@ from bench.complexity import Engine, check_trial
 from bench.engines.explore import explore
 from bench.engines.processes import HarnessError, Processes
 from bench.engines.simulate import Observer, Simulate, Simulation
-from bench.faults import parse_fault
+from bench.faults import parse_plan
 from bench.observe import Execution, make_row
 from bench.regress import DELTAS, variants
 from bench.scenario import Scenario, find_algorithm, parse_parameters, trial_seed
@@ -113,7 +113,7 @@ def draw_scenarios(
                 horizon=30,
                 initiators=rng.choice(["one", "all", f"random:{rng.randint(1, n)}"]),
                 dead=dead,
-                fault=parse_fault(fault if n - len(dead) > 1 else "none"),
+                faults=parse_plan(fault if n - len(dead) > 1 else "none"),
             )
 
 

@@ -5,12 +5,13 @@ Times are in ns of one clock: CLOCK_MONOTONIC on real processes, virtual time in
 
 from collections.abc import Iterable
 from itertools import pairwise
-from operator import attrgetter
 
 import msgspec
 
-from algorithms.model import Announcement, Id, Message, Position
+from algorithms.model import Announcement, Id, Message, Node, Position
 from algorithms.reelection import Newer
+from bench.detector import Heartbeat, Suspicion
+from bench.faults import is_covered
 from bench.scenario import Scenario, find_algorithm
 from bench.trial import KindCount, Trial
 
@@ -18,11 +19,23 @@ FOREVER = 1 << 62
 
 
 class Fired(msgspec.Struct):
-    """A fault that struck: what, at whom and when."""
+    """A fault that struck.
+
+    Attributes:
+        name: of the fault, as text.
+        what: what was done: crash, recover, pause, resume, cut, heal, suspect, trust; or `rate` for what is in force.
+        position: at whom, or -1 for links.
+        time: when (ns).
+        role: whether it was the leader then; else follower, or candidate where it had none.
+        planned: whether it counts as a fault that should fire.
+    """
 
     name: str
+    what: str
     position: Position
     time: int
+    role: str = ""
+    planned: bool = True
 
 
 class Reign(msgspec.Struct):
@@ -39,7 +52,13 @@ class Monitor:
 
     Parameters:
         ids: by position.
-        since: when the measured interval begins; may be moved by `begin`.
+
+    Attributes:
+        reigns: who led, when, in the order in which they began.
+        epochs: elections entered in the measured interval.
+        churn: changes of the leader while the one before lived: nobody needed them.
+        first: when a node first started or suspected in it.
+        down: who is dead.
     """
 
     def __init__(self, ids: tuple[Id, ...]) -> None:
@@ -48,12 +67,16 @@ class Monitor:
         self.reigns: list[Reign] = []
         self.reigning: dict[Position, Reign] = {}
         self.epochs: set[int] = set()
+        self.down: set[Position] = set()
+        self.last: Reign | None = None
+        self.churn = 0
         self.first: int | None = None
         self.entry: tuple[Id | None, int, int] = (None, 0, 0)  # all that enter at once share it: 64 bytes a node
 
     def begin(self) -> None:
         """The measured interval begins: what came before was set-up."""
         self.epochs.clear()
+        self.churn = 0
         self.first = None
 
     def wake(self, time: int) -> None:
@@ -78,6 +101,9 @@ class Monitor:
         if leader == self.ids[position] and position not in self.reigning:
             self.reigning[position] = Reign(position, key, time)
             self.reigns.append(self.reigning[position])
+            if self.last is not None and self.last.position not in (position, *self.down):
+                self.churn += 1
+            self.last = self.reigning[position]
         if self.leaders.get(position, (None, 0, 0))[:2] != (leader, term):
             self.leaders[position] = (leader, term, time)
 
@@ -91,6 +117,11 @@ class Monitor:
         """A node crashed."""
         self.depose(time, position)
         self.leaders.pop(position, None)
+        self.down.add(position)
+
+    def recover(self, position: Position) -> None:
+        """A node is back, without a leader."""
+        self.down.discard(position)
 
     @property
     def violations(self) -> int:
@@ -120,13 +151,15 @@ class Execution(msgspec.Struct, kw_only=True):
 
     Attributes:
         initiators: who started the measured election.
-        planned, fired: how many faults should have struck, and those that did.
+        planned, fired: how many faults should have struck, and what was done.
         began: when the measured interval began: the fault, or the start.
         counted_from: when counting began: the same, but the start for faults that strike during an election.
         end: the last event.
         stop: quiescent, settled, horizon or error.
         error: what a node raised.
-        sent, bytes: messages and encoded bytes by kind.
+        sent, bytes: messages and encoded bytes by kind, the detector's included.
+        duplicated, dropped: by the transport.
+        false_suspicions: times that a node began to suspect a living one.
         sent_by_node: of the busiest node.
         received, lost, in_flight, stale, timeouts, depth, max_hop: as the columns of `Trial` (max_hop in ns).
         live: positions that were up at the end.
@@ -147,6 +180,9 @@ class Execution(msgspec.Struct, kw_only=True):
     sent: dict[type[Message], int] = {}
     bytes: dict[type[Message], int] = {}
     sent_by_node: int = 0
+    duplicated: int = 0
+    dropped: int = 0
+    false_suspicions: int = 0
     received: int = 0
     lost: int = 0
     in_flight: int = 0
@@ -189,24 +225,44 @@ def judge(execution: Execution, ids: tuple[Id, ...]) -> Outcome:
     return Outcome("split" if leaders & alive else "no_leader")
 
 
+CLASSES = ("election", "announcement", "detector")
+
+
+def kinds_of(page: type[Node]) -> list[type[Message]]:
+    """All kinds of message that nodes of a page send one another, the combinator's and the detector's included."""
+    return [*page.messages, Newer, Heartbeat, Suspicion]
+
+
+def classify(message: type[Message]) -> str:
+    """The class of a kind of message: one of `CLASSES`."""
+    if message in (Heartbeat, Suspicion):
+        return "detector"
+    return "announcement" if issubclass(message, Announcement) else "election"
+
+
+def _tell(fired: Fired, since: int) -> str:
+    """A strike as text for the row."""
+    whom = f" {fired.position} ({fired.role})" if fired.position >= 0 else ""
+    return f"{fired.name}: {fired.what}{whom} after {(fired.time - since) / 1e9:.6f}s"
+
+
 def make_row(
     execution: Execution, scenario: Scenario, run: str, trial: int, rep: int, engine: str
 ) -> tuple[Trial, list[KindCount]]:
     """The row of a trial in `trials.csv`, and its rows in `kinds.csv`."""
     page, seen = find_algorithm(scenario.algorithm), execution.monitor
-    messages: list[type[Message]] = [*page.messages, Newer]
     kinds = [
         KindCount(
             trial,
             message.__name__,
-            "announcement" if issubclass(message, Announcement) else "election",
+            classify(message),
             execution.sent.get(message, 0),
             execution.bytes.get(message, 0),
         )
-        for message in messages
-        if message is not Newer or execution.sent.get(message)
+        for message in kinds_of(page)
+        if message in page.messages or execution.sent.get(message)
     ]
-    sent = sum(map(attrgetter("count"), kinds))
+    counts = {name: sum(kind.count for kind in kinds if kind.kind_class == name) for name in CLASSES}
     outcome = judge(execution, scenario.ids)
     leaderless, overlap = seen.measure_reigns(execution.began, execution.end)
     settled = outcome.leader is not None and seen.first is not None and outcome.won >= seen.first
@@ -222,7 +278,7 @@ def make_row(
         ids=_join(scenario.ids),
         initiators=_join(execution.initiators),
         dead=_join(scenario.dead),
-        fault=str(scenario.fault),
+        fault=scenario.fault,
         detector=scenario.detector,
         seed=scenario.seed,
         rep=rep,
@@ -233,30 +289,29 @@ def make_row(
         violations=seen.violations,
         within_model=execution.stop != "error"
         and len(execution.live) > 0
-        and (not synchronous or execution.max_hop <= scenario.delta * 1e9),
+        and is_covered(scenario.faults, page.model.timing)
+        and (not synchronous or (execution.max_hop <= scenario.delta * 1e9 and not execution.false_suspicions)),
         max_hop_s=execution.max_hop / 1e9,
-        false_suspicions=0,  # the perfect detector has none
+        false_suspicions=execution.false_suspicions,
         delta_s=scenario.delta,
         faults_planned=execution.planned,
-        faults_fired=len(execution.fired),
-        fault_log=";".join(
-            f"{fired.name} at {fired.position} after {(fired.time - execution.counted_from) / 1e9:.6f}s"
-            for fired in execution.fired
-        ),
-        messages=sent,
-        announcements=sum(kind.count for kind in kinds if kind.kind_class == "announcement"),
-        detector_messages=0,
+        faults_fired=sum(fired.planned for fired in execution.fired),
+        fault_log="; ".join(_tell(fired, execution.counted_from) for fired in execution.fired),
+        messages=counts["election"] + counts["announcement"],
+        announcements=counts["announcement"],
+        detector_messages=counts["detector"],
         stale_messages=execution.stale,
-        sent=sent,
-        duplicated=0,
+        sent=sum(counts.values()),
+        duplicated=execution.duplicated,
         received=execution.received,
-        dropped=0,
+        dropped=execution.dropped,
         lost=execution.lost,
         in_flight=execution.in_flight,
-        bytes=sum(map(attrgetter("bytes"), kinds)),
+        bytes=sum(kind.bytes for kind in kinds if kind.kind_class != "detector"),
         max_sent_by_node=execution.sent_by_node,
         causal_depth=execution.depth,
         epochs=len(seen.epochs),
+        churn=seen.churn,
         timeouts=execution.timeouts,
         detect_s=(seen.first - execution.began) / 1e9 if execution.fired and seen.first is not None else None,
         elect_s=(outcome.won - seen.first) / 1e9 if settled and seen.first is not None else None,

@@ -106,7 +106,7 @@ def make_cases(algorithm: str) -> Iterator[Case]:
                 "one": {"initiators": "one"},
                 "some": {"initiators": "random:2"},
                 "strongest-dead": {"dead": (strongest,)},
-                "leader-crash": {"fault": Fault("leader-crash")},
+                "leader-crash": {"faults": (Fault("leader-crash"),)},
             }
             for which, witness in (("best", page.claims.best_case), ("worst", page.claims.worst_case)):
                 if witness is not None:

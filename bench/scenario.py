@@ -13,7 +13,8 @@ import msgspec
 from algorithms import ALGORITHMS
 from algorithms.model import NEXT, Id, Node, Position, View
 from algorithms.reelection import Reelection
-from bench.faults import Fault
+from bench.detector import Times, parse_detector
+from bench.faults import Fault, Faults, Plan, make_plan, write_plan
 from bench.topology import TOPOLOGIES
 
 ONE_PORT = (NEXT,)
@@ -28,8 +29,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         ids: ids by position; on a ring position i sends to i + 1.
         initiators: `all`, `one`, `random:K`, or positions such as `0,3`.
         dead: positions that are down from the start, ascending.
-        fault: what shall go wrong.
-        detector: how crashes are noticed.
+        faults: what shall go wrong.
+        detector: how crashes are noticed: `perfect`, or `heartbeat:period=50ms,timeout=250ms`.
         delta: the bound on one hop, in seconds.
         latency: how long a hop takes in a simulation; nothing means uniform over (0, delta].
         horizon: the longest the trial may take, in seconds.
@@ -45,7 +46,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, str] = {}
     initiators: str = "all"
     dead: tuple[Position, ...] = ()
-    fault: Fault = Fault("none")
+    faults: Faults = (Fault("none"),)
     detector: str = "perfect"
 
     @property
@@ -57,6 +58,22 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     def live(self) -> tuple[Position, ...]:
         """Positions that are up at the start, ascending."""
         return tuple(p for p in range(len(self.ids)) if p not in self.dead)
+
+    @property
+    def fault(self) -> str:
+        """The faults as text."""
+        return write_plan(self.faults)
+
+    @property
+    def times(self) -> Times | None:
+        """Times of the heartbeats; None for the perfect detector."""
+        return parse_detector(self.detector, self.delta)
+
+    @property
+    def plan(self) -> Plan:
+        """What shall happen, with nothing left to chance."""
+        times = self.times
+        return make_plan(self.faults, self.ids, self.dead, self.seed, times.period if times is not None else 0.0)
 
 
 @cache

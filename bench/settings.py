@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from bench.faults import parse_faults, seconds
+from bench.detector import parse_detector
+from bench.faults import FAULTS, parse_faults, parse_plan, seconds, write_plan
 from bench.latency import make_sampler
 from bench.scenario import (
     Scenario,
@@ -146,8 +147,15 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
     engine, latency = options.get("engine", "processes"), options.get("latency", "")
     if engine not in ENGINES:
         raise BadInput(f"--engine: {engine!r} is not to be had; there are {' and '.join(ENGINES)}")
-    if options.get("detector", "perfect") != "perfect":
-        raise BadInput(f"--detector: {options['detector']!r} is not to be had; there is perfect")
+    try:
+        times = parse_detector(str(options.get("detector", "perfect")), 1.0)
+    except ValueError as error:
+        raise BadInput(f"--detector: {error}") from None
+    blind = [fault for plan in parsed for fault in plan if FAULTS[fault.name].blind]
+    if blind and times is None:
+        raise BadInput(
+            f"--faults: the perfect detector never suspects the living, so {blind[0]} needs --detector heartbeat"
+        )
     if latency and engine != "simulate":
         raise BadInput("--latency: on real processes a hop takes what it takes; leave it out, or use --engine simulate")
     try:
@@ -157,7 +165,8 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
     settings = Settings(
         algorithms=algorithms,
         nodes=tuple(dict.fromkeys(whole_number("nodes", word, 1) for word in split_words(options["nodes"]))),
-        faults=tuple(dict.fromkeys(map(str, parsed))),
+        faults=tuple(dict.fromkeys(map(write_plan, parsed))),
+        detector=str(options.get("detector", "perfect")),
         trials=whole_number("trials", options.get("trials", 20), 1),
         seed=whole_number("seed", options.get("seed", 1), 0),
         ids=",".join(split_words(options.get("ids", "random"))),
@@ -235,8 +244,8 @@ def make_scenario(settings: Settings, algorithm: str, n: int, fault: str, rep: i
         ids=ids,
         initiators=initiators,
         dead=settings.dead,
-        fault=parse_faults(fault)[0],
-        detector=settings.detector,
+        faults=parse_plan(fault),
+        detector=str(parse_detector(settings.detector, delta) or "perfect"),
         delta=delta,
         latency=settings.latency,
         horizon=choose_horizon(settings.horizon, n, delta),

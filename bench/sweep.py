@@ -108,7 +108,7 @@ def run_real(run: Run, settings: Settings, begin: Begin, note: Note) -> Iterator
             planned for planned in plan(settings, calibrate(run, settings, engine)) if planned.trial not in run.done
         ]
         begin(missing)
-        for _, group in groupby(missing, key=lambda planned: (planned.scenario.n, str(planned.scenario.fault))):
+        for _, group in groupby(missing, key=lambda planned: (planned.scenario.n, planned.scenario.fault)):
             cell = list(group)
             for planned in {planned.scenario.algorithm: planned for planned in reversed(cell)}.values():
                 engine.run(planned.scenario)

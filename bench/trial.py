@@ -22,13 +22,13 @@ class Trial(msgspec.Struct, kw_only=True):
         within_model: whether what happened was inside what the algorithm declares.
         max_hop_s false_suspicions delta_s: slowest delivery, suspicions of the living, bound on one hop in force.
         faults_planned faults_fired: how many; fired ones hit a live target.
-        fault_log: when (s after the start), what and at whom.
+        fault_log: what was done, at whom, in which role, and when (s after counting began).
         messages: election and announcement messages sent, to quiescence.
         announcements detector_messages stale_messages: part of `messages`; apart from it; discarded as of the past.
         sent duplicated received dropped lost in_flight: accounting over all classes.
-        bytes max_sent_by_node: encoded bytes without frames; sends of the busiest node.
+        bytes max_sent_by_node: encoded bytes of `messages` without frames; sends of the busiest node.
         causal_depth: longest happened-before chain of messages.
-        epochs timeouts: elections opened; timers that fired.
+        epochs timeouts churn: elections opened; timers that fired; changes of the leader while the one before lived.
         detect_s elect_s agree_s quiet_s: phases.
         leaderless_s overlap_s: time without a live self-declared leader; with two or more.
         wall_s cpu_s max_rss_kb ctx_switches: cost, of the nodes alone except for wall_s.
@@ -78,6 +78,7 @@ class Trial(msgspec.Struct, kw_only=True):
     causal_depth: int
     epochs: int
     timeouts: int
+    churn: int
     detect_s: float | None
     elect_s: float | None
     agree_s: float | None

@@ -126,8 +126,12 @@ class Bully(Node):
             self.begin()
 
     def on_recover(self, record: Message | None) -> None:
-        self.adopt(record.epoch + 1 if isinstance(record, Epoch) else self.epoch)
+        self.adopt(1 + (record.epoch if isinstance(record, Epoch) else self.epoch))
         self.begin()
+
+    def on_trust(self, port: Port) -> None:
+        if self.leader == self.id:
+            self.send(port, Coordinator(self.epoch, self.id))
 
     def adopt(self, epoch: int) -> None:
         """Forget the past and enter `epoch`."""
