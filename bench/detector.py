@@ -2,8 +2,8 @@
 
 `perfect` is told by the engine. `heartbeat` is an eventually perfect detector (Chandra and Toueg, JACM 43(2), 1996) on the
 nodes' own links: in each period the leader sends a heartbeat to all and every node one to the next that it does not
-suspect, 2n - 1 in all. Who misses those of its predecessor or of the leader for longer than the timeout suspects them, and tells
-everybody. Who suspects a node asks it now and then whether it lives, at once and then in turn; any answer means trust.
+suspect, 2n - 1 in all. Who misses those of its predecessor or of the leader for longer than the timeout suspects them, and
+tells everybody. Who suspects a node asks it whether it lives, at once and then in turn; any answer means trust.
 """
 
 from typing import NamedTuple

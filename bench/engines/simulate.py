@@ -17,7 +17,6 @@ from typing import Any
 import msgspec
 
 from algorithms.model import CancelTimer, Effect, Elect, Message, Node, Position, Send, SetTimer
-from bench.faults import plan_blow
 from bench.latency import make_sampler
 from bench.observe import Execution, Fired, Monitor
 from bench.scenario import Scenario, choose_initiators, find_algorithm, node_maker

@@ -5,12 +5,16 @@ libraries of the command line, and it dies, and all nodes with it, when its pare
 """
 
 import gc
+import math
 import os
 import resource
 import select
 import signal
+import struct
 import sys
 import time
+import zlib
+from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
@@ -21,11 +25,12 @@ from bench.engines.processes import memory as shm
 from bench.engines.processes import wire
 from bench.engines.processes.memory import Memory
 from bench.engines.processes.worker import Worker, die_with_parent
-from bench.faults import plan_blow
-from bench.observe import Fired
+from bench.faults import CUTS, LEADER, NOBODY, VICTIM, Plan, Strike
+from bench.observe import Fired, kinds_of
 from bench.scenario import Scenario, choose_initiators, find_algorithm
 
 LOG_BYTES = 1 << 31  # of all event logs together; the system gives memory only to what is written
+UNCOUNTED = wire.MORE | wire.ORDER | wire.DETECTOR  # frames that end no message of the election
 PATIENCE = 10.0  # seconds that a node may take to acknowledge an order before it is taken for stuck
 
 
@@ -61,11 +66,13 @@ class NodeState(msgspec.Struct):
 
     Attributes:
         alive: whether it was up at the end.
+        incarnations: how often it came back from a crash.
         before, after: its words when the measured interval began and at the end.
         log: its event log.
     """
 
     alive: bool
+    incarnations: int
     before: tuple[int, ...]
     after: tuple[int, ...]
     log: bytes
@@ -77,12 +84,12 @@ class Observation(msgspec.Struct, tag=True):
     Attributes:
         kinds: names of the message kinds, by index.
         initiators: who started the measured election.
-        began: when the measured interval began (ns): the fault, or the start.
+        began: when the measured interval began (ns): the first strike, or the start.
         counted_from: when counting began (ns): the same, but the start for faults that strike during an election.
         wall: the whole trial, set-up included, in seconds.
-        stop: quiescent, horizon or error.
+        stop: quiescent, settled, horizon or error.
         error: what a node raised.
-        fired: faults that struck.
+        fired: what was done.
         planned: faults that should have struck.
         nodes: by position.
     """
@@ -124,11 +131,17 @@ class Cluster:
         self.outboxes = [writer.fileno() for _, writer in self.pipes]
         for outbox in self.outboxes:
             os.set_blocking(outbox, False)
-        self.lifeline = Pipe(duplex=False)
+        self.lifeline, self.claim = Pipe(duplex=False), Pipe(duplex=False)
+        os.set_blocking(self.claim[0].fileno(), False)
         self.pids: dict[Position, int] = {}
         self.generation = self.orders = 1
         self.durations: dict[tuple[str, str], float] = {}
         self.dead = select.poll()  # inboxes that nobody reads but the launcher
+        self.paused: set[Position] = set()
+        self.fallen: list[Position] = []  # nodes that killed themselves, as they were to
+        self.incarnations: dict[Position, int] = {}
+        self.vigilance = 0.02  # seconds between two looks whether all live
+        self.places: dict[int, Position] = {}
         self.drained = 0
         gc.collect()
         gc.freeze()
@@ -152,7 +165,8 @@ class Cluster:
             os.close(self.parent.fileno())
             os.close(self.lifeline[1].fileno())
             lifeline = self.lifeline[0].fileno()
-            Worker(position, self.inboxes[position], self.outboxes, self.memory, lifeline, launcher).run()
+            claim = self.claim[0].fileno()
+            Worker(position, self.inboxes[position], self.outboxes, self.memory, lifeline, launcher, claim).run()
         finally:
             os._exit(1)
 
@@ -170,7 +184,7 @@ class Cluster:
             os.kill(pid, signal.SIGKILL)
         for pid in self.pids.values():
             os.waitpid(pid, 0)
-        for reader, writer in [*self.pipes, self.lifeline]:
+        for reader, writer in [*self.pipes, self.lifeline, self.claim]:
             reader.close()
             writer.close()
 
@@ -201,7 +215,7 @@ class Cluster:
                 data, offset = os.read(inbox, wire.READ), 0
                 while offset < len(data):
                     length, flags, _, generation, *_ = wire.HEADER.unpack_from(data, offset)
-                    self.drained += generation == self.generation and not flags & (wire.MORE | wire.ORDER)
+                    self.drained += generation == self.generation and not flags & UNCOUNTED
                     offset += length
 
     # -- orders ------------------------------------------------------------------------------------------------------
@@ -250,8 +264,16 @@ class Cluster:
             position = next(p for p, known in self.pids.items() if known == pid)
             del self.pids[position]
             self.dead.register(self.inboxes[position], select.POLLIN)
+            if self.has_fallen(position):
+                self.fallen.append(position)
+                return
             reason = self.memory.read_error(position)
             raise Stuck(reason or f"node {position} ended by itself (status {os.waitstatus_to_exitcode(status)})")
+
+    def has_fallen(self, position: Position) -> bool:
+        """Whether the last thing that a node did was to kill itself, as it was to."""
+        log = self.memory.read_log(position)[-shm.RECORD.size :]
+        return bool(log) and shm.RECORD.unpack(log)[1] == shm.AMBUSHED
 
     # -- quiescence --------------------------------------------------------------------------------------------------
 
@@ -287,31 +309,43 @@ class Cluster:
         again, _, pending = self.look()
         return again == traffic and not pending
 
-    def await_quiet(self, label: tuple[str, str], deadline: float, dirty: bool = False) -> str:
+    def await_quiet(self, label: tuple[str, str], deadline: float, dirty: bool = False, until: float = math.inf) -> str:
         """Wait for quiescence or the deadline (s, monotonic); sleep for most of what the last such wait took.
+
+        Returns:
+            quiescent; horizon at the deadline; due at `until`, quiescent or not; fallen when a node killed itself.
 
         Raises:
             Stuck: if a node fails or dies.
         """
         began = time.monotonic()
-        pause = 0.8 * self.durations.get(label, 0.0)
+        pause = 0.8 * self.durations.get(label, 0.0) if until == math.inf else 0.0
         checked = began
         while True:
             if pause > 0:
-                time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+                time.sleep(max(0.0, min(pause, deadline - time.monotonic(), until - time.monotonic())))
             now = time.monotonic()
+            if now >= until:
+                return "due"
             _, flying, pending = self.look()
-            if pending == shm.FAILED or now - checked > 0.02:
+            if pending == shm.FAILED or now - checked > self.vigilance:
                 self.check_alive(tuple(self.pids))
                 checked = now
-            if (dirty or not flying or self.dead_unread()) and not pending and self.is_quiet(dirty):
+                if self.fallen:
+                    return "fallen"
+            if (
+                until == math.inf
+                and (dirty or not flying or self.dead_unread())
+                and not pending
+                and self.is_quiet(dirty)
+            ):
                 self.durations[label] = time.monotonic() - began
                 return "quiescent"
             if now > deadline:
                 return "horizon"
-            pause = max(5e-5, 0.02 * (now - began))
+            pause = max(5e-5, 0.02 * (now - began)) if until == math.inf else self.vigilance
             if pending > shm.FAILED and not flying:  # nothing can happen before the next timer
-                pause = max(pause, min(pending / 1e9 - now, 0.05))
+                pause = max(pause, min(pending / 1e9 - now, self.vigilance))
 
     def dead_unread(self) -> bool:
         """Whether the inbox of a dead node holds anything."""
@@ -324,8 +358,9 @@ class Cluster:
         wall = time.monotonic()
         self.generation += 1
         page = find_algorithm(scenario.algorithm)
+        self.places = {identity: position for position, identity in enumerate(scenario.ids)}
         observation = Observation(
-            (*(message.__name__ for message in page.messages), "Newer"), (), 0, 0, 0.0, "quiescent", "", [], 0, []
+            tuple(message.__name__ for message in kinds_of(page)), (), 0, 0, 0.0, "quiescent", "", [], 0, []
         )
         before: list[tuple[int, ...]] = [(0,) * shm.WORDS] * self.n
         try:
@@ -335,17 +370,17 @@ class Cluster:
         except Stuck as stuck:
             observation.stop, observation.error = "error", str(stuck)
         alive = set(self.pids)
-        if observation.stop == "quiescent":
+        self.resume(tuple(self.paused))
+        if observation.stop in ("quiescent", "settled"):
             self.command(wire.COLLECT, tuple(alive))
             self.await_acknowledgements(tuple(alive))
         else:  # what goes on is cut off, so that what is read holds still
             for position in tuple(self.pids):
                 self.kill(position)
         for position in range(self.n):
-            state = NodeState(
-                position in alive, before[position], self.memory.read_words(position), self.memory.read_log(position)
-            )
-            observation.nodes.append(state)
+            words, log = self.memory.read_words(position), self.memory.read_log(position)
+            incarnations = self.incarnations.get(position, 0)
+            observation.nodes.append(NodeState(position in alive, incarnations, before[position], words, log))
         observation.wall = time.monotonic() - wall
         return observation
 
@@ -355,56 +390,225 @@ class Cluster:
 
     def perform(self, scenario: Scenario, observation: Observation, deadline: float) -> list[tuple[int, ...]]:
         """Drive the nodes through the trial; returns everybody's words at the start of the measured interval."""
-        name, live, seed = scenario.fault.name, scenario.live, scenario.seed
-        label = (scenario.algorithm, name)
+        plan, live, seed = scenario.plan, scenario.live, scenario.seed
+        self.fallen, self.vigilance = [], 0.02 if plan.ambush is None else 0.001
+        self.incarnations.clear()
+        if plan.ambush is not None:
+            self.load_claim()
+        observation.planned = plan.planned
         initiators = choose_initiators(scenario.initiators, live, seed)
-        armed = live if name == "leader-crash" else initiators
-        self.command(wire.RESET, live, armed)
+        armed = live if plan.settled else initiators
+        self.command(wire.RESET, live, armed, flags=0 if plan.settled else wire.BEGINS)
         self.await_acknowledgements(live)
         before = self.snapshot()
         observation.initiators = initiators
         observation.began = observation.counted_from = time.monotonic_ns()
-        blow = plan_blow(scenario.fault, scenario.ids, scenario.dead, f"{seed}")
-        self.command(wire.WAKE, armed)
-        if blow is not None:
-            observation.planned = len(blow.victims)
-            time.sleep(blow.after)
-            observation.began = time.monotonic_ns()
-            for target in blow.victims:
-                self.strike(name, target, observation)
-            live = tuple(p for p in live if p not in blow.victims)
-            if live:
-                acting = choose_initiators(scenario.initiators, live, seed, blow.victims[0])
-                for target in blow.victims:
-                    self.command(wire.SUSPECT, live, acting, target)
-                self.await_acknowledgements(live)
-                self.command(wire.WAKE, live)
-            observation.stop = self.await_quiet(label, deadline, dirty=True)
-            return before
-        observation.stop = self.await_quiet(label if armed is not live else (scenario.algorithm, "none"), deadline)
-        if name != "leader-crash" or observation.stop != "quiescent":
-            return before
-        observation.planned = 1
-        leaders = {self.words[self.memory.word(p) + shm.LEADER] for p in live}
-        if len(leaders) != 1 or 0 in leaders or (victim := scenario.ids.index(leaders.pop())) not in self.pids:
-            return before
-        observation.began = observation.counted_from = time.monotonic_ns()
-        self.strike(name, victim, observation)
-        live = tuple(p for p in live if p != victim)
-        if live:
-            observation.initiators = choose_initiators(scenario.initiators, live, seed, victim)
-            self.command(wire.SUSPECT, live, observation.initiators, victim, wire.MARK)
+        self.command(wire.WAKE, live if scenario.times is not None else armed)
+        if plan.settled:
+            stop = self.await_quiet((scenario.algorithm, "none"), deadline)
+            if stop != "quiescent" or self.find_leader() is None:
+                observation.stop = stop
+                return before
+            self.command(wire.BEGIN, live)
             self.await_acknowledgements(live)
-        before = self.snapshot()
-        self.command(wire.WAKE, observation.initiators if live else ())
-        observation.stop = self.await_quiet(label, deadline)
+            before = self.snapshot()
+            observation.began = observation.counted_from = time.monotonic_ns()
+        now = time.monotonic_ns()
+        observation.fired += [Fired(name, "rate", -1, now) for name in plan.rates]
+        observation.stop = self.follow(plan, scenario, observation, deadline)
         return before
 
-    def strike(self, name: str, victim: Position, observation: Observation) -> None:
-        """Kill `victim` and record it."""
-        now = time.monotonic_ns()
-        self.kill(victim)
-        observation.fired.append(Fired(name, victim, now))
+    def load_claim(self) -> None:
+        """Leave exactly one byte for whoever first gets to the ambush."""
+        with suppress(BlockingIOError):
+            os.read(self.claim[0].fileno(), 16)
+        os.write(self.claim[1].fileno(), b"!")
+
+    def follow(self, plan: Plan, scenario: Scenario, observation: Observation, deadline: float) -> str:
+        """Strike as planned and wait until all is quiet again; returns the reason to stop."""
+        label, base = (scenario.algorithm, scenario.fault), observation.counted_from / 1e9
+        strikes, dirty, first = list(plan.strikes), False, True
+        quiet, changed, words = plan.settled, time.monotonic(), self.suspects()
+        while True:
+            if strikes and not strikes[0].waits and base + strikes[0].at <= time.monotonic():
+                together = [
+                    it for it in strikes if not it.waits and it.at == strikes[0].at and it.what == strikes[0].what
+                ]
+                strikes = [it for it in strikes if it not in together]
+                _, flying, pending = self.look()
+                dirty |= not quiet or bool(flying or pending)
+                if first:
+                    observation.began, first = time.monotonic_ns(), False
+                self.strike(together, scenario, observation, dirty)
+                quiet = False
+                continue
+            until = math.inf if not strikes or strikes[0].waits else base + strikes[0].at
+            stop = self.await_quiet(label, deadline, dirty, until)
+            if stop == "due":
+                continue
+            if stop == "fallen":
+                dirty = True
+                self.mourn(scenario, observation)
+                continue
+            if stop == "horizon":
+                return stop
+            if scenario.times is not None:
+                now = time.monotonic()
+                if self.suspects() != words:
+                    words, changed = self.suspects(), now
+                right = set(words.values()) <= {self.checksum_of_dead()}
+                if not right and now - changed < 2 * scenario.times.timeout:
+                    time.sleep(scenario.times.period / 4)
+                    continue
+                if not strikes:
+                    self.hush()
+                    if self.await_quiet(label, deadline, dirty) == "horizon":
+                        return "horizon"
+                    return "quiescent" if right else "settled"
+            if not strikes:
+                return stop
+            if self.find_leader() is None:
+                return stop  # what waits for agreement waits for ever: its fault does not fire
+            base, strikes[0] = time.monotonic(), msgspec.structs.replace(strikes[0], waits=False)
+            quiet = True
+
+    def suspects(self) -> dict[Position, int]:
+        """Checksums of whom the detectors of the living suspect, by position."""
+        return {p: self.words[self.memory.word(p) + shm.SUSPECTS] for p in self.pids if p not in self.paused}
+
+    def checksum_of_dead(self) -> int:
+        """The checksum that a detector leaves which suspects exactly the dead."""
+        dead = [position for position in range(self.n) if position not in self.pids]
+        return zlib.crc32(struct.pack(f"<{len(dead)}H", *dead))
+
+    def hush(self) -> None:
+        """End the detectors and let what they have in flight arrive."""
+        for order in (wire.HUSH, wire.MARKER):
+            self.command(order, tuple(self.pids))
+            self.await_acknowledgements(tuple(self.pids))
+
+    def find_leader(self) -> Position | None:
+        """The live node that all who live take for their leader, or None."""
+        leaders = {self.words[self.memory.word(p) + shm.LEADER] for p in self.pids}
+        position = self.places.get(leaders.pop()) if len(leaders) == 1 else None
+        return position if position in self.pids else None
+
+    # -- strikes -----------------------------------------------------------------------------------------------------
+
+    def strike(self, strikes: list[Strike], scenario: Scenario, observation: Observation, dirty: bool) -> None:
+        """Do what is planned for one moment."""
+        victims = []
+        for strike in strikes:
+            position = self.aim(strike, observation)
+            alive = position in self.pids
+            if alive == (strike.what == "recover") and strike.what != "heal":
+                continue
+            fired = Fired(
+                strike.fault, strike.what, position, time.monotonic_ns(), self.role_of(position), strike.planned
+            )
+            observation.fired.append(fired)
+            match strike.what:
+                case "crash":
+                    self.kill(position)
+                    victims.append(position)
+                case "recover":
+                    self.recover(position, scenario)
+                case "pause":
+                    os.kill(self.pids[position], signal.SIGSTOP)
+                    self.paused.add(position)
+                case "resume":
+                    self.resume((position,))
+                case "cut":
+                    self.order(wire.CUT, self.unpaused(), number=position, flags=CUTS.index(strike.detail))
+                case "heal":
+                    self.order(wire.HEAL, self.unpaused())
+                case "suspect" | "trust":
+                    others = tuple(p for p in self.unpaused() if p != position)
+                    if strike.what == "trust":
+                        self.order(wire.TRUST, others, number=position)
+                    else:
+                        self.tell([position], others, scenario)
+        if victims and scenario.times is None:
+            acting = self.tell(victims, self.unpaused(), scenario)
+            if scenario.plan.settled:
+                observation.initiators = acting
+
+    def aim(self, strike: Strike, observation: Observation) -> Position:
+        """The position that a strike is meant for, or NOBODY."""
+        if strike.position == VICTIM:
+            return next((it.position for it in reversed(observation.fired) if it.name == strike.fault), NOBODY)
+        if strike.position != LEADER:
+            return strike.position
+        leads = [p for p in self.pids if self.places.get(self.words[self.memory.word(p) + shm.LEADER]) == p]
+        return leads[-1] if leads else NOBODY
+
+    def role_of(self, position: Position) -> str:
+        """What the node at `position` is at this moment."""
+        if position not in self.pids:
+            return "dead" if position >= 0 else ""
+        leader = self.places.get(self.words[self.memory.word(position) + shm.LEADER])
+        return "candidate" if leader is None else "leader" if leader == position else "follower"
+
+    def unpaused(self) -> tuple[Position, ...]:
+        """Positions that live and are not stopped, ascending."""
+        return tuple(position for position in sorted(self.pids) if position not in self.paused)
+
+    def order(self, kind: int, to: tuple[Position, ...], number: int = 0, flags: int = 0) -> None:
+        """Give an order and wait until it is carried out."""
+        self.command(kind, to, number=number, flags=flags)
+        self.await_acknowledgements(to)
+
+    def tell(
+        self, victims: list[Position], survivors: tuple[Position, ...], scenario: Scenario
+    ) -> tuple[Position, ...]:
+        """Let the perfect detector tell all survivors, then those act who shall; returns who they are."""
+        if not survivors:
+            return ()
+        acting = choose_initiators(scenario.initiators, survivors, scenario.seed, victims[0])
+        for victim in victims:
+            self.command(wire.SUSPECT, survivors, acting, victim)
+        self.await_acknowledgements(survivors)
+        self.command(wire.WAKE, survivors)
+        return acting
+
+    def recover(self, position: Position, scenario: Scenario) -> None:
+        """Bring a node back, with what it saved and nothing else; the perfect detector tells it and the others."""
+        self.drain()
+        self.dead.unregister(self.inboxes[position])
+        self.incarnations[position] = self.incarnations.get(position, 0) + 1
+        others = self.unpaused()
+        self.fork(position)
+        self.await_acknowledgements([position], 1)
+        flags = wire.RECOVERS | wire.INITIATOR
+        self.order(wire.RESET, (position,), number=self.incarnations[position], flags=flags)
+        if scenario.times is None:
+            for dead in [p for p in range(self.n) if p not in self.pids]:
+                self.order(wire.SUSPECT, (position,), number=dead, flags=wire.RECOVERS)
+        self.command(wire.WAKE, (position,))
+        if scenario.times is None:
+            self.order(wire.TRUST, others, number=position)
+
+    def resume(self, positions: tuple[Position, ...]) -> None:
+        """Let nodes that were stopped go on."""
+        for position in positions:
+            self.paused.discard(position)
+            if position in self.pids:
+                os.kill(self.pids[position], signal.SIGCONT)
+
+    def mourn(self, scenario: Scenario, observation: Observation) -> None:
+        """Nodes killed themselves, as they were to: record it, and tell the others."""
+        fallen, self.fallen = self.fallen, []
+        assert scenario.plan.ambush is not None
+        for position in fallen:
+            *_, last = shm.RECORD.iter_unpack(self.memory.read_log(position))
+            leads = self.places.get(self.words[self.memory.word(position) + shm.LEADER]) == position
+            role = "leader" if leads else "candidate"
+            observation.fired.append(Fired(scenario.plan.ambush.fault, "crash", position, last[0], role))
+            if observation.began == observation.counted_from:
+                observation.began = last[0]
+        self.drain()
+        if scenario.times is None:
+            self.tell(fallen, self.unpaused(), scenario)
 
 
 def serve(connection: Connection) -> None:

@@ -14,9 +14,9 @@ import struct
 from typing import NamedTuple
 
 TRAFFIC, BUSY, ACK, LOGGED, LOG_LOST = range(5)
-RECEIVED, STALE, TIMEOUTS, DEPTH, MAX_HOP, CPU, RSS, SWITCHES, LEADER = range(5, 14)
-COUNTS = 16
-KINDS = 32  # kinds of message that a page may have, Reelection's included
+RECEIVED, STALE, TIMEOUTS, DEPTH, MAX_HOP, CPU, RSS, SWITCHES, LEADER, SUSPECTS, DROPPED, DUPLICATED = range(5, 17)
+COUNTS = 18
+KINDS = 32  # kinds of message that a page may have, Reelection's and the detector's included
 BYTES = COUNTS + KINDS
 WORDS = BYTES + KINDS
 IDLE, WORKING, FAILED = 0, 1, 2
@@ -25,7 +25,7 @@ BLOCK = WORDS * 8 + ERROR_BYTES + RECORD_BYTES
 
 # time (ns), what, kind, peer, sequence, depth, number, size, value, check, body
 RECORD = struct.Struct("<qBBHIIIIqI24s")
-SEND, RECEIVE, ELECT, START, SUSPECTED, TIMER, EPOCH = range(1, 8)
+SEND, RECEIVE, ELECT, START, SUSPECTED, TIMER, EPOCH, DROP, DUPLICATE, TRUSTED, AMBUSHED = range(1, 12)
 
 
 class Record(NamedTuple):
@@ -33,9 +33,10 @@ class Record(NamedTuple):
 
     Attributes:
         time: CLOCK_MONOTONIC, in ns, of the event that it belongs to.
-        what: SEND, RECEIVE, ELECT, START, SUSPECTED, TIMER or EPOCH.
+        what: SEND, RECEIVE, ELECT, START, SUSPECTED, TIMER, EPOCH, DROP and DUPLICATE (by the transport), TRUSTED, or
+            AMBUSHED (the node kills itself now).
         kind: index of the message kind (SEND, RECEIVE).
-        peer: position of the other side (SEND, RECEIVE, SUSPECTED).
+        peer: position of the other side (SEND, RECEIVE, SUSPECTED, TRUSTED).
         sequence: number of the message at its source.
         depth: length of the longest chain of messages that ends with this one.
         number: term (ELECT), number of the key (SEND, RECEIVE) or epoch (EPOCH).
@@ -117,6 +118,12 @@ class Memory:
             raise ValueError(f"a saved record of {len(data)} bytes does not fit into {RECORD_BYTES - 2}")
         start = self.blocks + node * BLOCK + WORDS * 8 + ERROR_BYTES
         self.map[start : start + 2 + len(data)] = struct.pack("<H", len(data)) + data
+
+    def read_record(self, node: int) -> bytes:
+        """What `write_record` left, or nothing."""
+        start = self.blocks + node * BLOCK + WORDS * 8 + ERROR_BYTES
+        (length,) = struct.unpack_from("<H", self.map, start)
+        return self.map[start + 2 : start + 2 + length]
 
     def read_words(self, node: int) -> tuple[int, ...]:
         """A copy of all words of `node`."""

@@ -1,15 +1,15 @@
 """Summary: from what the nodes left in memory to what was seen of the trial."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
 
-from algorithms.model import Message, Position
-from algorithms.reelection import Newer
+from algorithms.model import Position
 from bench.engines.processes import memory as shm
 from bench.engines.processes.launcher import NodeState, Observation
 from bench.engines.processes.memory import RECORD, Record
-from bench.observe import Execution, Monitor
+from bench.observe import FOREVER, Execution, Fired, Monitor, kinds_of
 from bench.scenario import Scenario, find_algorithm
 
 
@@ -24,28 +24,38 @@ class Counts(msgspec.Struct):
     sent: dict[int, int]  # by kind
     bytes: dict[int, int]  # by kind
     received: int
+    dropped: int
+    duplicated: int
     depth: int
 
 
 def count_node(state: NodeState, quiescent: bool, since: int) -> Counts:
     """Counts of a node from its counters, or from its log if it may have been killed between the two."""
-    if (state.alive and quiescent) or state.after[shm.LOG_LOST]:
+    if (state.alive and quiescent and not state.incarnations) or state.after[shm.LOG_LOST]:
         change = [b - a for a, b in zip(state.before, state.after, strict=True)]
         return Counts(
             {kind: change[shm.COUNTS + kind] for kind in range(shm.KINDS) if change[shm.COUNTS + kind]},
             {kind: change[shm.BYTES + kind] for kind in range(shm.KINDS) if change[shm.BYTES + kind]},
             change[shm.RECEIVED],
+            change[shm.DROPPED],
+            change[shm.DUPLICATED],
             state.after[shm.DEPTH] if state.alive else 0,
         )
-    counts = Counts({}, {}, 0, 0)
+    counts = Counts({}, {}, 0, 0, 0, 0)
     for record in records(state):
         if record.time >= since and record.what == shm.SEND:
             counts.sent[record.kind] = counts.sent.get(record.kind, 0) + 1
             counts.bytes[record.kind] = counts.bytes.get(record.kind, 0) + record.size
             counts.depth = max(counts.depth, record.depth)
-        elif record.time >= since and record.what == shm.RECEIVE:
-            counts.received += 1
+        elif record.time >= since:
+            counts.received += record.what == shm.RECEIVE
+            counts.dropped += record.what == shm.DROP
+            counts.duplicated += record.what == shm.DUPLICATE
     return counts
+
+
+QUIET = ("quiescent", "settled")
+COPIES = {shm.SEND: 1, shm.DROP: -1, shm.DUPLICATE: 1}  # how many more copies of a message are under way
 
 
 def match_messages(observation: Observation, sent: int, received: int) -> tuple[int, int]:
@@ -56,23 +66,27 @@ def match_messages(observation: Observation, sent: int, received: int) -> tuple[
     not `received` is then called in flight, and the row's `log_lost` says so.
     """
     alive = [state.alive for state in observation.nodes]
-    everything = observation.stop != "quiescent"
-    if all(alive) and not everything:
+    everything = observation.stop not in QUIET
+    died = {fired.position for fired in observation.fired if fired.what == "crash"}
+    if all(alive) and not died and not everything:
         return 0, 0
     if any(state.after[shm.LOG_LOST] for state in observation.nodes):
         return 0, sent - received
-    pending: dict[tuple[Position, int], Position] = {}
+    died |= {position for position, lives in enumerate(alive) if not lives}
+    pending: Counter[tuple[Position, int]] = Counter()
+    targets: dict[tuple[Position, int], Position] = {}
     for source, state in enumerate(observation.nodes):
         for record in records(state):
-            mortal = everything or not alive[source] or not alive[record.peer]
-            if mortal and record.what == shm.SEND and record.time >= observation.counted_from:
-                pending[source, record.sequence] = record.peer
+            mortal = everything or source in died or record.peer in died
+            if mortal and record.what in COPIES and record.time >= observation.counted_from:
+                pending[source, record.sequence] += COPIES[record.what]
+                targets[source, record.sequence] = record.peer
     for state in observation.nodes:
         for record in records(state):
-            if record.what == shm.RECEIVE:
-                pending.pop((record.peer, record.sequence), None)
-    lost = sum(not alive[source] or not alive[target] for (source, _), target in pending.items())
-    return lost, len(pending) - lost
+            if record.what == shm.RECEIVE and (record.peer, record.sequence) in pending:
+                pending[record.peer, record.sequence] -= 1
+    lost = sum(copies for message, copies in pending.items() if message[0] in died or targets[message] in died)
+    return lost, sum(pending.values()) - lost
 
 
 def follow(observation: Observation, scenario: Scenario) -> Monitor:
@@ -84,23 +98,47 @@ def follow(observation: Observation, scenario: Scenario) -> Monitor:
         if record.what in (shm.ELECT, shm.EPOCH, shm.START, shm.SUSPECTED)
     ]
     milestones.sort(key=lambda milestone: milestone[0])
-    monitor, deaths, begun = Monitor(scenario.ids), list(observation.fired), False
+    monitor, strikes, begun = Monitor(scenario.ids), list(observation.fired), False
+    wakes = shm.SUSPECTED if any(strike.what != "rate" for strike in strikes) else shm.START
+
+    def apply(strike: Fired) -> None:
+        if strike.what == "crash":
+            monitor.die(strike.time, strike.position)
+            monitor.first = None  # phases speak of the last kill
+        elif strike.what == "recover":
+            monitor.recover(strike.position)
+
     for time, position, record in milestones:
         if not begun and time >= observation.counted_from:
             monitor.begin()
             begun = True
-        while deaths and deaths[0].time <= time:
-            death = deaths.pop(0)
-            monitor.die(death.time, death.position)
+        while strikes and strikes[0].time <= time:
+            apply(strikes.pop(0))
         if record.what == shm.EPOCH:
             monitor.enter(time, position, record.number)
         elif record.what == shm.ELECT:
             monitor.elect(time, position, record.value, record.number, record.check)
-        elif record.what == (shm.SUSPECTED if observation.fired else shm.START) and time >= observation.began:
+        elif record.what == wakes and time >= observation.began:
             monitor.wake(time)
-    for death in deaths:
-        monitor.die(death.time, death.position)
+    for strike in strikes:
+        apply(strike)
     return monitor
+
+
+def count_false_suspicions(observation: Observation) -> int:
+    """How often a node began to suspect one that lived (a paused one does)."""
+    spans: dict[Position, list[tuple[int, int]]] = {}
+    for fired in observation.fired:
+        if fired.what == "crash":
+            spans.setdefault(fired.position, []).append((fired.time, FOREVER))
+        elif fired.what == "recover" and fired.position in spans:
+            spans[fired.position][-1] = (spans[fired.position][-1][0], fired.time)
+    return sum(
+        not any(begin <= record.time <= end for begin, end in spans.get(record.peer, ()))
+        for state in observation.nodes
+        for record in records(state)
+        if record.what == shm.SUSPECTED and record.time >= observation.counted_from
+    )
 
 
 def find_draws(observation: Observation, scenario: Scenario) -> dict[Position, tuple[int, ...]]:
@@ -124,8 +162,8 @@ def find_draws(observation: Observation, scenario: Scenario) -> dict[Position, t
 def summarise(observation: Observation, scenario: Scenario) -> Execution:
     """What was seen of the trial."""
     page, nodes = find_algorithm(scenario.algorithm), observation.nodes
-    kinds: list[type[Message]] = [*page.messages, Newer]
-    counts = [count_node(state, observation.stop == "quiescent", observation.counted_from) for state in nodes]
+    kinds = kinds_of(page)
+    counts = [count_node(state, observation.stop in QUIET, observation.counted_from) for state in nodes]
     sent = {message: sum(c.sent.get(kind, 0) for c in counts) for kind, message in enumerate(kinds)}
     received = sum(c.received for c in counts)
     lost, in_flight = match_messages(observation, sum(sent.values()), received)
@@ -133,7 +171,7 @@ def summarise(observation: Observation, scenario: Scenario) -> Execution:
     last = max((record.time for state in nodes for record in records(state)), default=observation.began)
 
     def total(word: int) -> int:
-        return sum(state.after[word] - state.before[word] for state in alive)
+        return sum(state.after[word] - (0 if state.incarnations else state.before[word]) for state in alive)
 
     return Execution(
         initiators=observation.initiators,
@@ -146,8 +184,11 @@ def summarise(observation: Observation, scenario: Scenario) -> Execution:
         error=observation.error,
         sent=sent,
         bytes={message: sum(c.bytes.get(kind, 0) for c in counts) for kind, message in enumerate(kinds)},
-        sent_by_node=max(sum(c.sent.values()) for c in counts),
+        sent_by_node=max(sum(count for kind, count in c.sent.items() if kind < len(kinds) - 2) for c in counts),
         received=received,
+        dropped=sum(c.dropped for c in counts),
+        duplicated=sum(c.duplicated for c in counts),
+        false_suspicions=count_false_suspicions(observation),
         lost=lost,
         in_flight=in_flight,
         stale=total(shm.STALE),

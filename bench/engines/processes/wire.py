@@ -13,13 +13,15 @@ import msgspec
 HEADER = struct.Struct("<HBBIHHIIIqq")
 MORE = 1
 ORDER = 2
+DETECTOR = 4  # a message of the failure detector: no election traffic
 PIPE_BUF = select.PIPE_BUF
 READ = 1 << 16  # at least as much as a pipe holds: then a read never ends inside a frame
 
 # Orders of the launcher: the kind of a frame with the flag ORDER. `number` is a position, `port` holds the flags below.
-RESET, WAKE, SUSPECT, MARKER, COLLECT, STOP = range(6)
+RESET, WAKE, SUSPECT, MARKER, COLLECT, STOP, BEGIN, TRUST, CUT, HEAL, HUSH = range(11)
 INITIATOR = 1  # with RESET and SUSPECT: be ready to wake
-MARK = 2  # with SUSPECT: the measured interval begins here
+BEGINS = 2  # with RESET: the measured interval begins at once
+RECOVERS = 4  # with RESET: come back from a crash; with SUSPECT: learn of one that is past
 
 encode = msgspec.msgpack.Encoder().encode
 

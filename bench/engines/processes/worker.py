@@ -9,17 +9,20 @@ import struct
 import sys
 import time
 import zlib
-from collections import deque
 from collections.abc import Callable
 
 import msgspec
 
-from algorithms.model import CancelTimer, Elect, Key, Message, Node, Save, Send, SetTimer
-from algorithms.reelection import Newer
+from algorithms.model import CancelTimer, Elect, Key, Message, Node, Position, Save, Send, SetTimer
+from algorithms.reelection import Newer, Reelection
+from bench.detector import Heartbeat, HeartbeatDetector, Reaction
 from bench.engines.processes import memory as shm
 from bench.engines.processes import wire
 from bench.engines.processes.memory import Memory
-from bench.scenario import Scenario, find_algorithm, node_maker
+from bench.engines.processes.transport import Transport
+from bench.faults import CUTS, NOBODY, cut_links
+from bench.observe import kinds_of
+from bench.scenario import Scenario, choose_initiators, find_algorithm, node_maker
 
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)  # loaded once, before the forks: a seventh of a start
@@ -49,16 +52,16 @@ class Worker:
         memory: the cluster's.
         lifeline: descriptor that reports end-of-file when the launcher is gone.
         launcher: process id of the launcher.
+        claim: descriptor, non-blocking, from which one node can read one byte: it alone may kill itself in an ambush.
     """
 
     def __init__(
-        self, position: int, inbox: int, outboxes: list[int], memory: Memory, lifeline: int, launcher: int
+        self, position: int, inbox: int, outboxes: list[int], memory: Memory, lifeline: int, launcher: int, claim: int
     ) -> None:
-        self.position, self.inbox, self.outboxes, self.memory = position, inbox, outboxes, memory
+        self.position, self.inbox, self.memory, self.claim = position, inbox, memory, claim
         self.words, self.first = memory.words, memory.word(position)
         self.log_start, self.log_capacity = memory.log_offset(position), memory.capacity
         self.generation = -1
-        self.queues: dict[int, deque[bytes]] = {}
         self.timers: dict[str, int] = {}
         self.ready: list[Callable[[], None]] = []
         self.launcher = launcher
@@ -67,33 +70,72 @@ class Worker:
         self.poll.register(inbox, select.POLLIN)
         self.lifeline = lifeline
         self.poll.register(lifeline, select.POLLIN)
+        self.transport = Transport(position, outboxes, self.poll)
+        self.detector: HeartbeatDetector | None = None
         self.kinds: list[type[Message]] = []
 
     # -- a trial -----------------------------------------------------------------------------------------------------
 
-    def reset(self, generation: int) -> None:
-        """Forget everything and be the node of the scenario that the launcher left in memory."""
+    def reset(self, generation: int, incarnation: int = 0) -> None:
+        """Forget everything and be the node of the scenario that the launcher left in memory.
+
+        A later `incarnation` goes on counting where the one before was killed, by its log, and remembers what it saved.
+        """
         self.generation = generation
         self.scenario = _decode_scenario(self.memory.read_scenario())
-        page = find_algorithm(self.scenario.algorithm)
-        if self.kinds != [*page.messages, Newer]:
-            self.kinds = [*page.messages, Newer]
+        kinds = kinds_of(find_algorithm(self.scenario.algorithm))
+        if self.kinds != kinds:
+            self.kinds = kinds
             self.kind_of = {message: kind for kind, message in enumerate(self.kinds)}
             self.decoders = [msgspec.msgpack.Decoder(message).decode for message in self.kinds]
-        self.memory.clear(self.position)
-        for peer in self.queues:
-            self.poll.unregister(self.outboxes[peer])
-        self.queues.clear()
+        if not incarnation:
+            self.memory.clear(self.position)
         self.timers.clear()
         self.pieces: dict[int, bytes] = {}
         self.ready = []
-        self.sequence = self.handled = self.logged = self.depth = self.max_hop = self.epoch = 0
+        self.sequence = self.handled = self.aside = self.logged = self.depth = self.max_hop = self.epoch = 0
         self.key: Key = (0, ())
         self.down, self.check = b"", 0
         self.last: Message | None = None
         self.body, self.kind = b"", 0
         self.delta_ns = int(self.scenario.delta * 1e9)
-        self.node: Node = node_maker(self.scenario)(self.position, 0)
+        self.plan, self.times, self.slow = self.scenario.plan, self.scenario.times, 0.0
+        self.ambushed, self.after = 0, False  # sends until this node kills itself, if it lies in an ambush
+        self.transport.reset(self.plan, self.scenario.seed, self.delta_ns)
+        self.node: Node = node_maker(self.scenario)(self.position, incarnation)
+        self.detector = None
+        if incarnation:
+            self.continue_counting()
+        self.measure_usage()
+
+    def continue_counting(self) -> None:
+        """Take over what an incarnation of this node that was killed had counted and logged."""
+        words, first = self.words, self.first
+        self.logged, self.max_hop = words[first + shm.LOGGED], words[first + shm.MAX_HOP]
+        words[first + shm.BUSY] = words[first + shm.LEADER] = words[first + shm.SUSPECTS] = 0
+        for record in shm.RECORD.iter_unpack(self.memory.read_log(self.position)):
+            what, kind = record[1], record[2]
+            detects = kind >= len(self.kinds) - 2
+            if what == shm.SEND:
+                self.sequence = record[4]
+                self.aside += detects
+            elif what == shm.DROP:
+                self.aside += not detects
+            elif what == shm.DUPLICATE:
+                self.aside -= not detects
+            elif what == shm.RECEIVE:
+                self.handled += not detects
+        words[first + shm.TRAFFIC] = (self.sequence - self.aside) << 32 | self.handled
+
+    def begin(self) -> None:
+        """The measured interval begins."""
+        self.depth = self.max_hop = 0
+        self.words[self.first + shm.MAX_HOP] = self.words[self.first + shm.DEPTH] = 0
+        self.slow = self.plan.weather.slow.get(self.position, 0.0)
+        self.transport.begin()
+        ambush = self.plan.ambush
+        if ambush is not None and ambush.position in (NOBODY, self.position):
+            self.ambushed, self.after = ambush.nth, ambush.after
         self.measure_usage()
 
     def measure_usage(self) -> None:
@@ -149,13 +191,22 @@ class Worker:
 
     def run(self) -> None:
         """Serve until told to stop; never returns while the launcher lives."""
-        inbox, monotonic_ns = self.inbox, time.monotonic_ns
+        inbox, monotonic_ns, transport = self.inbox, time.monotonic_ns, self.transport
         self.words[self.first + shm.ACK] = 1
         while True:
-            if self.may_block and not self.timers and not self.queues:
+            if (
+                self.may_block
+                and not self.timers
+                and not transport.queues
+                and self.detector is None
+                and not transport.held
+            ):
                 self.receive(os.read(inbox, wire.READ))
                 continue
-            timeout = max(0, (min(self.timers.values()) - monotonic_ns()) / 1e6) if self.timers else None
+            due = [*self.timers.values(), *(held[0] for held in transport.held[:1])]
+            if self.detector is not None:
+                due.append(self.detector.due)
+            timeout = max(0, (min(due) - monotonic_ns()) / 1e6) if due else None
             ready = dict(self.poll.poll(timeout))
             if ready.pop(self.lifeline, 0):
                 return
@@ -163,8 +214,14 @@ class Worker:
                 self.receive(os.read(inbox, wire.READ))
             elif self.timers:
                 self.fire(monotonic_ns())
-            if ready and self.queues:
-                self.flush()
+            if self.detector is not None and self.detector.due <= monotonic_ns():
+                self.beat(monotonic_ns())
+            if transport.held:
+                transport.release(monotonic_ns())
+                self.show_busy()
+            if ready and transport.queues:
+                transport.flush()
+                self.show_busy()
 
     def fire(self, now: int) -> None:
         """Fire the earliest timer, if it is due."""
@@ -177,23 +234,9 @@ class Worker:
         self.guard(f"the timer {name!r}", lambda: self.node.fire(name), now)
         self.show_busy()
 
-    def flush(self) -> None:
-        """Write what was queued for inboxes that were full."""
-        for peer in list(self.queues):
-            queue = self.queues[peer]
-            try:
-                while queue:
-                    os.write(self.outboxes[peer], queue[0])
-                    queue.popleft()
-            except BlockingIOError:
-                continue
-            del self.queues[peer]
-            self.poll.unregister(self.outboxes[peer])
-        self.show_busy()
-
     def show_busy(self) -> None:
         """Say whether anything but a message is pending here."""
-        if self.ready or self.queues:
+        if self.ready or self.transport.queues:
             busy = shm.WORKING
         else:
             busy = min(self.timers.values()) if self.timers else shm.IDLE
@@ -234,6 +277,78 @@ class Worker:
         self.log(now, shm.SUSPECTED, position)
         self.guard("on_suspect", lambda: self.node.on_suspect(self.node.port_to(position)), now)
 
+    def trust(self, position: int) -> None:
+        """Run `on_trust`."""
+        now = time.monotonic_ns()
+        self.node.suspected -= {self.node.port_to(position)}
+        self.log(now, shm.TRUSTED, position)
+        self.guard("on_trust", lambda: self.node.on_trust(self.node.port_to(position)), now)
+
+    def recover(self) -> None:
+        """Run `on_recover` with what was saved."""
+        record, kind = self.memory.read_record(self.position), self.node.record
+        saved = msgspec.msgpack.decode(record, type=kind) if record and kind is not None else None
+        self.guard("on_recover", lambda: self.node.on_recover(saved), time.monotonic_ns())
+
+    # -- the heartbeat detector --------------------------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Begin to send heartbeats and to look for those of others."""
+        if self.times is not None and self.detector is None:
+            n, now = self.scenario.n, time.monotonic_ns()
+            period, timeout = int(self.times.period * 1e9), int(self.times.timeout * 1e9)
+            suspected = {position for position in range(n) if position in self.scenario.dead}
+            self.detector = HeartbeatDetector(self.position, n, suspected, period, timeout, now)
+            self.show_suspects()
+
+    def beat(self, now: int) -> None:
+        """A period of the detector is over."""
+        assert self.detector is not None
+        ids, leader = self.scenario.ids, self.node.leader
+        position = ids.index(leader) if leader is not None else None
+        title = ids[self.position] if position == self.position else 0
+        self.react(self.detector.tick(now, position, title), now)
+
+    def react(self, reaction: Reaction, now: int) -> None:
+        """Do what the detector says: tell the node, then the others."""
+        for position in reaction.trusts:
+            self.trust(position)
+        for position in reaction.suspects:
+            self.node.suspected |= {self.node.port_to(position)}
+            if self.acts(position):
+                self.suspect(position)
+            else:
+                self.log(now, shm.SUSPECTED, position)
+        for target, msg in reaction.sends:
+            self.dispatch(target, self.kind_of[type(msg)], wire.encode(msg), ~self.position, 0, now)
+        if reaction.trusts or reaction.suspects:
+            self.show_suspects()
+            self.show_busy()
+
+    def acts(self, position: Position) -> bool:
+        """Whether this node acts on its suspicion of the node at `position`: by the scenario's initiators."""
+        if self.scenario.initiators == "all" or self.node.leader is None:
+            return True
+        assert self.detector is not None
+        live = tuple(other for other in range(self.scenario.n) if other not in self.detector.suspected)
+        return self.position in choose_initiators(self.scenario.initiators, live, self.scenario.seed, position)
+
+    def show_suspects(self) -> None:
+        """Leave a checksum of whom the detector suspects."""
+        assert self.detector is not None
+        suspected = sorted(self.detector.suspected)
+        self.words[self.first + shm.SUSPECTS] = zlib.crc32(struct.pack(f"<{len(suspected)}H", *suspected))
+
+    def hear(self, source: Position, kind: int, key: Key, body: bytes, now: int) -> None:
+        """A message of the detector arrives."""
+        if self.detector is None:
+            return
+        msg = self.decoders[kind](body)
+        self.react(self.detector.hear(source, msg, now), now)
+        if isinstance(msg, Heartbeat) and msg.leader and isinstance(self.node, Reelection):
+            self.guard("a heartbeat", lambda: self.node.deliver(source, ~source, key, Newer(msg.leader)), now)
+            self.show_busy()
+
     def receive(self, data: bytes) -> None:
         """Handle every frame of one read."""
         offset, unpack, words, traffic = 0, wire.HEADER.unpack_from, self.words, self.first + shm.TRAFFIC
@@ -259,6 +374,8 @@ class Worker:
                 down: tuple[int, ...] = struct.unpack(f"<{excluded}H", data[start - 2 * excluded : start])
             else:
                 down = ()
+            if self.slow:
+                time.sleep(self.slow)
             now = time.monotonic_ns()
             if now - sent_ns > self.max_hop:
                 self.max_hop = words[self.first + shm.MAX_HOP] = now - sent_ns
@@ -266,6 +383,9 @@ class Worker:
                 self.depth = depth
             words[self.first + shm.RECEIVED] += 1
             self.write_log(now, shm.RECEIVE, kind, source, sequence, depth, number, len(body), 0, 0, b"")
+            if flags & wire.DETECTOR:
+                self.hear(source, kind, (number, down), body, now)
+                continue
             try:
                 msg = self.decoders[kind](body)
                 self.last, self.body, self.kind = msg, body, kind
@@ -277,7 +397,7 @@ class Worker:
             except Exception as error:
                 self.fail(f"{self.kinds[kind].__name__} from node {source}", error)
             self.handled += 1
-            words[traffic] = self.sequence << 32 | self.handled
+            words[traffic] = (self.sequence - self.aside) << 32 | self.handled
 
     def apply(self, now: int) -> None:
         """Carry out the effects of one event, in order."""
@@ -288,33 +408,21 @@ class Worker:
             self.check = zlib.crc32(self.down)
         if node.epoch != self.epoch:
             self.epoch = node.epoch
+            words[first + shm.LEADER] = 0
             self.log(now, shm.EPOCH, number=node.epoch)
-        number, depth = node.key[0], self.depth + 1
-        generation, position, down = self.generation, self.position, self.down
+        depth = self.depth + 1
         for effect in node.effects:
             if type(effect) is Send:
                 msg = effect.msg
                 if msg is not self.last:
                     self.last, self.body, self.kind = msg, wire.encode(msg), self.kind_of[type(msg)]
-                kind, body = self.kind, self.body
                 peer, port = node.links[effect.port]
-                self.sequence += 1
-                sequence, size = self.sequence, len(body)
-                self.write_log(now, shm.SEND, kind, peer, sequence, depth, number, size, 0, 0, body)
-                words[first + shm.TRAFFIC] = sequence << 32 | self.handled
-                words[first + shm.COUNTS + kind] += 1
-                words[first + shm.BYTES + kind] += size
-                if depth > words[first + shm.DEPTH]:
-                    words[first + shm.DEPTH] = depth
-                whole = wire.HEADER.size + len(down) + size
-                if whole <= wire.PIPE_BUF:  # nearly always; a list of frames would add a seventh to a burst
-                    header = wire.HEADER.pack(
-                        whole, 0, kind, generation, position, len(down) // 2, sequence, depth, number, port, now
-                    )
-                    self.transmit(peer, header + down + body)
-                    continue
-                for frame in wire.frames(kind, generation, position, down, sequence, depth, number, port, now, body):
-                    self.transmit(peer, frame)
+                doomed = bool(self.ambushed) and self.springs()
+                if doomed and not self.after:
+                    self.die(now)
+                self.dispatch(peer, self.kind, self.body, port, depth, now)
+                if doomed:
+                    self.die(now)
             elif type(effect) is Elect:
                 self.log(now, shm.ELECT, 0, effect.term or node.epoch, effect.leader, self.check)
                 words[first + shm.LEADER] = effect.leader
@@ -326,17 +434,60 @@ class Worker:
                 self.memory.write_record(self.position, wire.encode(effect.record))
         node.effects.clear()
 
-    def transmit(self, peer: int, frame: bytes) -> None:
-        """Write a frame, or queue it behind others for the same inbox; never block."""
-        queue = self.queues.get(peer)
-        if queue is None:
-            try:
-                os.write(self.outboxes[peer], frame)
+    def dispatch(self, peer: Position, kind: int, body: bytes, port: int, depth: int, now: int) -> None:
+        """Send a message: log record, words, pipe, in that order. One of depth 0 is the detector's."""
+        words, first, down, number, transport = self.words, self.first, self.down, self.key[0], self.transport
+        self.sequence += 1
+        sequence, size, copies = self.sequence, len(body), 1 if self.transport.calm else self.transport.decide(peer)
+        self.write_log(now, shm.SEND, kind, peer, sequence, depth, number, size, 0, 0, body)
+        if copies != 1:
+            what, word = (shm.DUPLICATE, shm.DUPLICATED) if copies else (shm.DROP, shm.DROPPED)
+            self.write_log(now, what, kind, peer, sequence, 0, number, size, 0, 0, b"")
+            words[first + word] += 1
+        self.aside += 1 - copies if depth else 1
+        words[first + shm.TRAFFIC] = (sequence - self.aside) << 32 | self.handled
+        words[first + shm.COUNTS + kind] += 1
+        words[first + shm.BYTES + kind] += size
+        if depth > words[first + shm.DEPTH]:
+            words[first + shm.DEPTH] = depth
+        whole = wire.HEADER.size + len(down) + size
+        flags = 0 if depth else wire.DETECTOR
+        if whole <= wire.PIPE_BUF:  # nearly always; a list of frames would add a seventh to a burst
+            frame = (
+                wire.HEADER.pack(
+                    *(whole, flags, kind, self.generation, self.position, len(down) // 2),
+                    *(sequence, depth, number, port, now),
+                )
+                + down
+                + body
+            )
+            if transport.calm:
+                transport.transmit(peer, frame)
                 return
-            except BlockingIOError:
-                queue = self.queues[peer] = deque()
-                self.poll.register(self.outboxes[peer], select.POLLOUT)
-        queue.append(frame)
+            frames = [frame]
+        else:
+            frames = wire.frames(kind, self.generation, self.position, down, sequence, depth, number, port, now, body)
+        for _ in range(copies):
+            transport.put(peer, frames, now)
+
+    def springs(self) -> bool:
+        """Whether the next send is the one at which this process shall kill itself."""
+        ambush = self.plan.ambush
+        assert ambush is not None
+        if self.kinds[self.kind].__name__ != ambush.kind:
+            return False
+        self.ambushed -= 1
+        if self.ambushed or ambush.position != NOBODY:
+            return not self.ambushed
+        try:
+            return bool(os.read(self.claim, 1))
+        except BlockingIOError:  # another got there first
+            return False
+
+    def die(self, now: int) -> None:
+        """Kill this process."""
+        self.log(now, shm.AMBUSHED)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def obey(self, kind: int, generation: int, sequence: int, number: int, flags: int) -> None:
         """Carry out an order of the launcher and acknowledge it."""
@@ -344,25 +495,39 @@ class Worker:
             os._exit(0)
         if kind == wire.RESET:
             try:
-                self.reset(generation)
+                self.reset(generation, number if flags & wire.RECOVERS else 0)
+                if flags & wire.BEGINS:
+                    self.begin()
             except Exception as error:
                 self.fail("its birth", error)
             if flags & wire.INITIATOR:
-                self.ready.append(self.start)
+                self.ready.append(self.recover if flags & wire.RECOVERS else self.start)
             self.show_busy()
         elif generation != self.generation:
             return
         elif kind == wire.WAKE:
             self.wake()
+            self.watch()
+        elif kind == wire.BEGIN:
+            self.begin()
         elif kind == wire.SUSPECT:
             self.node.suspected |= {self.node.port_to(number)}
-            if flags & wire.MARK:
-                self.depth = self.max_hop = 0
-                self.words[self.first + shm.MAX_HOP] = self.words[self.first + shm.DEPTH] = 0
-            if flags & wire.INITIATOR or self.node.leader is None:  # who has no leader yet acts whatever the policy
+            if flags & wire.RECOVERS:
+                pass
+            elif flags & wire.INITIATOR or self.node.leader is None:  # who has no leader yet acts whatever the policy
                 self.ready.append(lambda: self.suspect(number))
-            self.measure_usage()
             self.show_busy()
+        elif kind == wire.TRUST:
+            self.trust(number)
+            self.show_busy()
+        elif kind == wire.CUT:
+            live = [position for position in range(self.scenario.n) if position not in self.scenario.dead]
+            cut = cut_links(CUTS[flags], live, number)
+            self.transport.cut_off({target for source, target in cut if source == self.position})
+        elif kind == wire.HEAL:
+            self.transport.cut_off(set())
+        elif kind == wire.HUSH:
+            self.detector = None
         elif kind == wire.COLLECT:
             self.measure_usage()
         self.words[self.first + shm.ACK] = sequence
