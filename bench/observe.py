@@ -57,7 +57,8 @@ class Monitor:
         reigns: who led, when, in the order in which they began.
         epochs: elections entered in the measured interval.
         churn: changes of the leader while the one before lived: nobody needed them.
-        first: when a node first started or suspected in it.
+        first: when a node first started or suspected in it, since the last crash.
+        struck: when that was.
         down: who is dead.
     """
 
@@ -70,6 +71,7 @@ class Monitor:
         self.down: set[Position] = set()
         self.last: Reign | None = None
         self.churn = 0
+        self.struck = 0
         self.first: int | None = None
         self.entry: tuple[Id | None, int, int] = (None, 0, 0)  # all that enter at once share it: 64 bytes a node
 
@@ -118,6 +120,7 @@ class Monitor:
         self.depose(time, position)
         self.leaders.pop(position, None)
         self.down.add(position)
+        self.first, self.struck = None, time  # phases speak of the last kill
 
     def recover(self, position: Position) -> None:
         """A node is back, without a leader."""
@@ -313,7 +316,9 @@ def make_row(
         epochs=len(seen.epochs),
         churn=seen.churn,
         timeouts=execution.timeouts,
-        detect_s=(seen.first - execution.began) / 1e9 if execution.fired and seen.first is not None else None,
+        detect_s=(seen.first - max(execution.began, seen.struck)) / 1e9
+        if execution.fired and seen.first is not None
+        else None,
         elect_s=(outcome.won - seen.first) / 1e9 if settled and seen.first is not None else None,
         agree_s=(outcome.agreed - outcome.won) / 1e9 if settled else None,
         quiet_s=(execution.end - outcome.agreed) / 1e9 if settled else None,

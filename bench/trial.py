@@ -101,7 +101,7 @@ class Trial(msgspec.Struct, kw_only=True):
     def is_broken(self) -> bool:
         """Whether the trial shows an error of ours or of the page: a promise broken inside the declared model."""
         promised = self.within_model and self.faults_fired == self.faults_planned
-        kept = self.verdict == "elected" and self.violations == 0 and self.unaccounted == 0
+        kept = self.verdict == "elected" and self.violations == self.unaccounted == self.in_flight == 0
         return self.stop == "error" or (promised and not kept)
 
 

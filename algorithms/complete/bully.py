@@ -115,6 +115,7 @@ class Bully(Node):
     def init(self) -> None:
         self.started = False
         self.answered = False
+        self.rumour: Coordinator | None = None
 
     def on_start(self) -> None:
         self.begin()
@@ -126,16 +127,20 @@ class Bully(Node):
             self.begin()
 
     def on_recover(self, record: Message | None) -> None:
-        self.adopt(1 + (record.epoch if isinstance(record, Epoch) else self.epoch))
-        self.begin()
+        self.adopt(record.epoch if isinstance(record, Epoch) else self.epoch)
+        self.set_timer("coordinator", self.coordinator_timeout)
 
     def on_trust(self, port: Port) -> None:
         if self.leader == self.id:
             self.send(port, Coordinator(self.epoch, self.id))
+        elif self.rumour is not None and self.rumour.leader == port:
+            self.on_coordinator(port, self.rumour)
+        elif self.started and port > self.id:
+            self.send(port, Election(self.epoch))
 
     def adopt(self, epoch: int) -> None:
         """Forget the past and enter `epoch`."""
-        self.epoch, self.leader, self.started, self.answered = epoch, None, False, False
+        self.epoch, self.leader, self.started, self.answered, self.rumour = epoch, None, False, False, None
         self.cancel_timer("answer")
         self.cancel_timer("coordinator")
         self.save(Epoch(epoch))
@@ -145,6 +150,7 @@ class Bully(Node):
         if self.started:
             return
         self.started = True
+        self.cancel_timer("coordinator")
         higher = [port for port in self.ports if port > self.id]
         for port in higher:
             self.send(port, Election(self.epoch))
@@ -186,11 +192,13 @@ class Bully(Node):
         if (msg.epoch, msg.leader) < (self.epoch, self.leader or 0):
             if self.leader is not None:
                 self.send(port, Coordinator(self.epoch, self.leader))
-        elif (
-            msg.leader < self.id or msg.leader in self.suspected
-        ):  # weaker than this node, or dead when its news arrives
+        elif msg.leader < self.id:
             self.adopt(msg.epoch + 1)
             self.begin()
+        elif msg.leader in self.suspected:  # dead when its news arrives, or back and not yet trusted
+            self.adopt(msg.epoch)
+            self.rumour = msg
+            self.set_timer("coordinator", self.coordinator_timeout)
         else:
             if msg.epoch > self.epoch:
                 self.adopt(msg.epoch)

@@ -58,35 +58,40 @@ QUIET = ("quiescent", "settled")
 COPIES = {shm.SEND: 1, shm.DROP: -1, shm.DUPLICATE: 1}  # how many more copies of a message are under way
 
 
-def match_messages(observation: Observation, sent: int, received: int) -> tuple[int, int]:
-    """Messages lost, to the dead or by them, and messages in flight between the living, by matching the logs.
+def match_messages(observation: Observation, sent: int, received: int, detects: bool) -> tuple[int, int, int]:
+    """Messages received, lost (to the dead or by them) and in flight between the living, by matching the logs.
 
-    A message is known by (source, sequence); the identity sent + duplicated = received + dropped + lost + in_flight is
-    then a check of the counters, not their definition. Where a log overflowed nothing can be matched: what was `sent` and
-    not `received` is then called in flight, and the row's `log_lost` says so.
+    A message is known by (source, sequence); the identity sent + duplicated = received + dropped + lost + in_flight, with
+    nothing in flight at quiescence, is then a check of the counters, not their definition. Where a log overflowed nothing
+    can be matched: what was `sent` and not `received` is then called in flight, and the row's `log_lost` says so.
+
+    Parameters:
+        observation: what was seen.
+        sent, received: by the counters, less what was dropped.
+        detects: whether heartbeats went round: then messages are in flight when the measured interval begins.
     """
-    alive = [state.alive for state in observation.nodes]
-    everything = observation.stop not in QUIET
+    everything = detects or observation.stop not in QUIET
     died = {fired.position for fired in observation.fired if fired.what == "crash"}
-    if all(alive) and not died and not everything:
-        return 0, 0
+    died |= {position for position, state in enumerate(observation.nodes) if not state.alive}
+    if not died and not everything:
+        return received, 0, 0
     if any(state.after[shm.LOG_LOST] for state in observation.nodes):
-        return 0, sent - received
-    died |= {position for position, lives in enumerate(alive) if not lives}
-    pending: Counter[tuple[Position, int]] = Counter()
-    targets: dict[tuple[Position, int], Position] = {}
+        return received, 0, sent - received
+    pending: dict[tuple[Position, int], tuple[Position, int]] = {}  # target and copies
     for source, state in enumerate(observation.nodes):
         for record in records(state):
-            mortal = everything or source in died or record.peer in died
-            if mortal and record.what in COPIES and record.time >= observation.counted_from:
-                pending[source, record.sequence] += COPIES[record.what]
-                targets[source, record.sequence] = record.peer
-    for state in observation.nodes:
-        for record in records(state):
-            if record.what == shm.RECEIVE and (record.peer, record.sequence) in pending:
-                pending[record.peer, record.sequence] -= 1
-    lost = sum(copies for message, copies in pending.items() if message[0] in died or targets[message] in died)
-    return lost, sum(pending.values()) - lost
+            if record.what in COPIES and record.time >= observation.counted_from:
+                _, copies = pending.get((source, record.sequence), (0, 0))
+                pending[source, record.sequence] = record.peer, copies + COPIES[record.what]
+    arrived = Counter(
+        (record.peer, record.sequence)
+        for state in observation.nodes
+        for record in records(state)
+        if record.what == shm.RECEIVE and (record.peer, record.sequence) in pending
+    )
+    missing = {message: copies - arrived[message] for message, (_, copies) in pending.items()}
+    lost = sum(copies for message, copies in missing.items() if message[0] in died or pending[message][0] in died)
+    return arrived.total(), lost, sum(missing.values()) - lost
 
 
 def follow(observation: Observation, scenario: Scenario) -> Monitor:
@@ -104,7 +109,6 @@ def follow(observation: Observation, scenario: Scenario) -> Monitor:
     def apply(strike: Fired) -> None:
         if strike.what == "crash":
             monitor.die(strike.time, strike.position)
-            monitor.first = None  # phases speak of the last kill
         elif strike.what == "recover":
             monitor.recover(strike.position)
 
@@ -163,10 +167,12 @@ def summarise(observation: Observation, scenario: Scenario) -> Execution:
     """What was seen of the trial."""
     page, nodes = find_algorithm(scenario.algorithm), observation.nodes
     kinds = kinds_of(page)
-    counts = [count_node(state, observation.stop in QUIET, observation.counted_from) for state in nodes]
+    detects = scenario.times is not None
+    counts = [count_node(state, observation.stop in QUIET and not detects, observation.counted_from) for state in nodes]
     sent = {message: sum(c.sent.get(kind, 0) for c in counts) for kind, message in enumerate(kinds)}
-    received = sum(c.received for c in counts)
-    lost, in_flight = match_messages(observation, sum(sent.values()), received)
+    dropped, duplicated = sum(c.dropped for c in counts), sum(c.duplicated for c in counts)
+    under_way = sum(sent.values()) + duplicated - dropped
+    received, lost, in_flight = match_messages(observation, under_way, sum(c.received for c in counts), detects)
     alive = [state for state in nodes if state.alive]
     last = max((record.time for state in nodes for record in records(state)), default=observation.began)
 
@@ -186,8 +192,8 @@ def summarise(observation: Observation, scenario: Scenario) -> Execution:
         bytes={message: sum(c.bytes.get(kind, 0) for c in counts) for kind, message in enumerate(kinds)},
         sent_by_node=max(sum(count for kind, count in c.sent.items() if kind < len(kinds) - 2) for c in counts),
         received=received,
-        dropped=sum(c.dropped for c in counts),
-        duplicated=sum(c.duplicated for c in counts),
+        dropped=dropped,
+        duplicated=duplicated,
         false_suspicions=count_false_suspicions(observation),
         lost=lost,
         in_flight=in_flight,

@@ -419,10 +419,10 @@ class Worker:
                 peer, port = node.links[effect.port]
                 doomed = bool(self.ambushed) and self.springs()
                 if doomed and not self.after:
-                    self.die(now)
+                    self.die()
                 self.dispatch(peer, self.kind, self.body, port, depth, now)
                 if doomed:
-                    self.die(now)
+                    self.die()
             elif type(effect) is Elect:
                 self.log(now, shm.ELECT, 0, effect.term or node.epoch, effect.leader, self.check)
                 words[first + shm.LEADER] = effect.leader
@@ -484,9 +484,9 @@ class Worker:
         except BlockingIOError:  # another got there first
             return False
 
-    def die(self, now: int) -> None:
+    def die(self) -> None:
         """Kill this process."""
-        self.log(now, shm.AMBUSHED)
+        self.log(time.monotonic_ns(), shm.AMBUSHED)  # later than what it did in this event
         os.kill(os.getpid(), signal.SIGKILL)
 
     def obey(self, kind: int, generation: int, sequence: int, number: int, flags: int) -> None:
