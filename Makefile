@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN ?= results/latest
 BIN := .venv/bin
 
-.PHONY: setup bench bench-quick bench-full report regress check test test-slow perf clean
+.PHONY: setup bench bench-quick bench-full bench-faults report regress check test test-slow perf clean
 
 setup: .venv/installed
 
@@ -20,6 +20,9 @@ bench-quick: setup
 
 bench-full: setup
 	$(BIN)/election-bench run --profile full
+
+bench-faults: setup
+	$(BIN)/election-bench run --profile faults
 
 report: setup
 	$(BIN)/election-bench report $(RUN)

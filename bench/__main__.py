@@ -36,6 +36,9 @@ def list_(what: str) -> None:
     print_catalogue(what)
 
 
+GRID = {"nodes", "faults", "trials", "detector", "ids", "initiators", "dead"}
+
+
 @cli.command()
 @click.option("-a", "--algorithms", help="Names, or package.module:Class for one's own.")
 @click.option("-n", "--nodes", help="Sizes, such as 4,8,16.")
@@ -46,11 +49,13 @@ def list_(what: str) -> None:
 @click.option("--ids", help="random, ascending, descending, best, worst, or 3,1,2 in ring order.")
 @click.option("--initiators", help="all, one, random:K, or positions such as 0,3.")
 @click.option("--dead", help="Positions that are down from the start.")
-@click.option("--detector", help="How crashes are noticed: perfect.")
+@click.option("--detector", help="How crashes are noticed: perfect, or heartbeat[:period=...,timeout=...].")
 @click.option("--delta", help="Bound on one hop, such as 50ms; auto measures it.")
 @click.option(
-    "--latency", help="On simulate, how long a hop takes: 0, 5ms, uniform:1ms:9ms, exp:5ms, lognormal:5ms:0.5."
+    "--latency",
+    help="How much longer a hop takes (on simulate: how long): 5ms, uniform:1ms:9ms, exp:5ms, lognormal:5ms:0.5.",
 )
+@click.option("--loss", help="How likely each message is lost, such as 0.05.")
 @click.option("--horizon", help="The longest a trial may take, such as 30s, or auto.")
 @click.option("--param", multiple=True, help="An algorithm's own, such as bully.coordinator=lower; repeatable.")
 @click.option("--profile", help="quick, default, full, or the path of a TOML file.  [default: default]")
@@ -84,6 +89,8 @@ def run(out: str | None, resume: bool, no_report: bool, as_json: bool, profile: 
         results = Run.resume(folder)
     else:
         base = read_profile(profile or "default")
+        if options.keys() & GRID:
+            base.pop("also", None)  # the user has a grid in mind: the profile's other ones are not meant
         settings = make_settings(base | options, profile or "default")
         folder = Path(out) if out else Path("results") / time.strftime(f"%Y-%m-%d-%H%M%S-{Path(settings.profile).stem}")
         Run.check_new(folder)
@@ -103,7 +110,7 @@ def check_machine(settings: Settings) -> None:
 
     try:
         if settings.engine == "processes":
-            check_limits(max(settings.nodes))
+            check_limits(max(settings.sizes))
     except ValueError as error:
         raise BadInput(f"--nodes: {error}") from None
 

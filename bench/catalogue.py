@@ -43,7 +43,11 @@ def faults() -> Table:
     """Each fault with its parameters."""
     table = Table("fault", "parameters", "what happens")
     for name, kind in FAULTS.items():
-        table.add_row(name, ", ".join(f"{parameter}=..." for parameter in kind.parameters), kind.meaning)
+        table.add_row(
+            name,
+            ", ".join(f"{parameter}=..." if parameter else "a value" for parameter in kind.parameters),
+            kind.meaning,
+        )
     return table
 
 
@@ -52,7 +56,9 @@ def profiles() -> Table:
     table = Table("profile", "sizes", "faults", "trials a cell")
     for path in sorted(PROFILES.glob("*.toml")):
         options = read_profile(path.stem)
-        table.add_row(path.stem, ", ".join(map(str, options["nodes"])), options["faults"], str(options["trials"]))
+        for grid in (options, *options.get("also", [])):
+            sizes = ", ".join(map(str, grid["nodes"]))
+            table.add_row(path.stem, sizes, grid["faults"].replace(",", ", "), str(grid["trials"]))
     return table
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from bench.detector import parse_detector
-from bench.faults import FAULTS, parse_faults, parse_plan, seconds, write_plan
+from bench.faults import FAULTS, Faults, parse_fault, parse_faults, parse_plan, seconds, write_plan
 from bench.latency import make_sampler
 from bench.scenario import (
     Scenario,
@@ -46,6 +46,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     horizon: str = "auto"
     parameters: dict[str, dict[str, str]] = {}
     profile: str = ""
+    also: tuple["Settings", ...] = ()  # more grids of the same run
+
+    @property
+    def grids(self) -> tuple["Settings", ...]:
+        """All grids of the run."""
+        return (self, *self.also)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """All sizes of the run."""
+        return tuple(dict.fromkeys(n for grid in self.grids for n in grid.nodes))
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -70,8 +81,9 @@ def read_profile(name: str) -> dict[str, Any]:
         raise BadInput(f"--profile: cannot read {name!r}; there are {ours}, or give the path of a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"--profile: {name!r} is no TOML: {error}") from None
-    known = {*Settings.__struct_fields__, "param"} - {"profile", "parameters"}
-    unknown = [option for option in options if option not in known]
+    known = {*Settings.__struct_fields__, "param", "loss"} - {"profile", "parameters"}
+    tables = [options, *options.get("also", [])]
+    unknown = [option for table in tables for option in table if option not in known]
     if unknown:
         raise BadInput(f"--profile: {name!r} sets {unknown[0]!r}; it may set {', '.join(sorted(known))}")
     return options
@@ -132,11 +144,8 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
     """
     algorithms = tuple(dict.fromkeys(word.strip() for word in split_words(options["algorithms"])))
     parameters = collect_parameters(split_words(options["param"]) if options.get("param") else [], algorithms)
-    faults = options.get("faults", "none,leader-crash")
-    try:
-        parsed = parse_faults(",".join(split_words(faults)))
-    except ValueError as error:
-        raise BadInput(f"--faults: {error}") from None
+    engine, latency = options.get("engine", "processes"), options.get("latency", "")
+    parsed = read_faults(options, engine)
     for option in ("delta", "horizon"):
         if options.get(option, "auto") != "auto":
             try:
@@ -144,7 +153,6 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
                     raise ValueError("it must be more than nothing")
             except ValueError as error:
                 raise BadInput(f"--{option}: {error}, or auto") from None
-    engine, latency = options.get("engine", "processes"), options.get("latency", "")
     if engine not in ENGINES:
         raise BadInput(f"--engine: {engine!r} is not to be had; there are {' and '.join(ENGINES)}")
     try:
@@ -156,8 +164,6 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
         raise BadInput(
             f"--faults: the perfect detector never suspects the living, so {blind[0]} needs --detector heartbeat"
         )
-    if latency and engine != "simulate":
-        raise BadInput("--latency: on real processes a hop takes what it takes; leave it out, or use --engine simulate")
     try:
         make_sampler(latency, 1.0, Random(0))
     except ValueError as error:
@@ -177,14 +183,41 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
             else ()
         ),
         engine=engine,
-        latency=latency,
+        latency=latency if engine == "simulate" else "",
         delta=str(options.get("delta", "auto")),
         horizon=str(options.get("horizon", "auto")),
         parameters=parameters,
         profile=profile,
     )
     check_settings(settings, initiators_given="initiators" in options)
-    return settings
+    shared = {name: value for name, value in options.items() if name != "also"}
+    return msgspec.structs.replace(
+        settings, also=tuple(make_settings(shared | table, profile) for table in options.get("also", []))
+    )
+
+
+def read_faults(options: Mapping[str, Any], engine: str) -> list[Faults]:
+    """The plans of faults, with what `--loss` and, on real processes, `--latency` add to each of them.
+
+    Raises:
+        BadInput: names the option.
+    """
+    weather = []
+    for option, name in (("loss", "loss"), ("latency", "delay")):
+        if options.get(option) and (option == "loss" or engine != "simulate"):
+            try:
+                weather.append(parse_fault(f"{name}:{options[option]}"))
+            except ValueError as error:
+                raise BadInput(f"--{option}: {error}") from None
+    try:
+        parsed = parse_faults(",".join(split_words(options.get("faults", "none,leader-crash"))))
+    except ValueError as error:
+        raise BadInput(f"--faults: {error}") from None
+    own = {fault.name for fault in weather}
+    return [
+        (*(fault for fault in plan if fault.name not in own and (fault.name != "none" or not weather)), *weather)
+        for plan in parsed
+    ]
 
 
 def settings_of(stored: dict[str, Any]) -> Settings:
@@ -197,7 +230,12 @@ def options_of(settings: Settings) -> dict[str, Any]:
     options: dict[str, Any] = msgspec.to_builtins(settings)
     parameters = options.pop("parameters").items()
     del options["profile"]
-    return options | {"param": [f"{a}.{name}={text}" for a, texts in parameters for name, text in texts.items()]}
+    if settings.engine != "simulate":
+        del options["latency"]  # it is among the faults
+    return options | {
+        "param": [f"{a}.{name}={text}" for a, texts in parameters for name, text in texts.items()],
+        "also": [options_of(grid) for grid in settings.also],
+    }
 
 
 def check_settings(settings: Settings, initiators_given: bool) -> None:
@@ -264,13 +302,14 @@ def plan(settings: Settings, deltas: Mapping[int, float]) -> list[Planned]:
     """All trials of a run, in the order in which they run: interleaved over algorithms, repetition by repetition, so
     that drift of the machine hits all alike."""
     cells = [
-        (algorithm, n, fault, rep)
-        for n in settings.nodes
-        for fault in settings.faults
-        for rep in range(settings.trials)
-        for algorithm in settings.algorithms
+        (grid, algorithm, n, fault, rep)
+        for grid in settings.grids
+        for n in grid.nodes
+        for fault in grid.faults
+        for rep in range(grid.trials)
+        for algorithm in grid.algorithms
     ]
     return [
-        Planned(trial, rep, make_scenario(settings, algorithm, n, fault, rep, deltas[n]))
-        for trial, (algorithm, n, fault, rep) in enumerate(cells)
+        Planned(trial, rep, make_scenario(grid, algorithm, n, fault, rep, deltas[n]))
+        for trial, (grid, algorithm, n, fault, rep) in enumerate(cells)
     ]

@@ -64,10 +64,10 @@ def calibrate(run: Run, settings: Settings, engine: Processes) -> dict[int, floa
     """The bound on one hop for each size, in seconds: as told, as the run recorded it before, or measured now."""
     recorded = {int(n): entry["delta_s"] for n, entry in run.manifest["calibration"].items()}
     if settings.delta != "auto":
-        recorded = dict.fromkeys(settings.nodes, seconds(settings.delta))
+        recorded = dict.fromkeys(settings.sizes, seconds(settings.delta))
         run.manifest["calibration"] = {str(n): {"delta_s": delta} for n, delta in recorded.items()}
-    elif not set(settings.nodes) <= recorded.keys():
-        measured = measure_delta(engine, settings.nodes)
+    elif not set(settings.sizes) <= recorded.keys():
+        measured = measure_delta(engine, settings.sizes)
         run.manifest["calibration"] = {str(n): msgspec.to_builtins(entry) for n, entry in measured.items()}
         recorded = {n: entry.delta_s for n, entry in measured.items()}
         run.manifest["hop_s"] = median(measure_hop(engine, 64, 5))
@@ -124,9 +124,9 @@ def run_real(run: Run, settings: Settings, begin: Begin, note: Note) -> Iterator
 def run_simulated(run: Run, settings: Settings, begin: Begin, note: Note) -> Iterator[Finished]:
     """Trials in virtual time, fanned out over the cores and handed over in the order of the plan."""
     delta = SIMULATED_DELTA if settings.delta == "auto" else seconds(settings.delta)
-    run.manifest["calibration"] = {str(n): {"delta_s": delta} for n in settings.nodes}
+    run.manifest["calibration"] = {str(n): {"delta_s": delta} for n in settings.sizes}
     run.write_manifest()
-    deltas = dict.fromkeys(settings.nodes, delta)
+    deltas = dict.fromkeys(settings.sizes, delta)
     missing = [planned for planned in plan(settings, deltas) if planned.trial not in run.done]
     begin(missing)
     cores = os.cpu_count() or 1
