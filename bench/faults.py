@@ -112,7 +112,7 @@ def _latency(text: str) -> object:
 CUTS = ("majority", "minority", "halves", "leader-alone", "bridge", "one-way")
 
 FAULTS: dict[str, FaultKind] = {
-    "none": FaultKind("cold start: nothing fails"),
+    "none": FaultKind("cold start: nothing fails; the trial goes on for a time (0 unless given)", {"for": seconds}),
     "leader-crash": FaultKind("SIGKILL of the elected leader once all agree; measures the re-election"),
     "crash": FaultKind(
         "SIGKILL of the K-th strongest (rank=K), or of K at random together (random=K), at a moment drawn uniformly over "
@@ -249,7 +249,7 @@ class Strike(msgspec.Struct, frozen=True):
 
     Attributes:
         fault: the fault that it belongs to, as text.
-        what: crash, recover, pause, resume, cut, heal, suspect or trust.
+        what: crash, recover, pause, resume, cut, heal, suspect, trust, or rest (nothing is done).
         at: seconds after the measured interval began; of a strike that waits for agreement, after that.
         position: at whom; or LEADER, VICTIM or NOBODY.
         waits: whether it waits until all agree on a leader again.
@@ -344,6 +344,9 @@ def make_plan(faults: Faults, ids: tuple[int, ...], dead: tuple[Position, ...], 
     for fault in faults:
         own, name = fault.parameters, str(fault)
         match fault.name:
+            case "none":
+                if "for" in own:
+                    strikes.append(Strike(name, "rest", seconds(own["for"]), planned=False))
             case "leader-crash":
                 strikes.append(Strike(name, "crash", moment, LEADER))
             case "crash":

@@ -28,6 +28,7 @@ class Fired(msgspec.Struct):
         time: when (ns).
         role: whether it was the leader then; else follower, or candidate where it had none.
         planned: whether it counts as a fault that should fire.
+        sure: when it was certain to have taken effect (ns); 0 where that is at once.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Fired(msgspec.Struct):
     time: int
     role: str = ""
     planned: bool = True
+    sure: int = 0
 
 
 class Reign(msgspec.Struct):

@@ -116,6 +116,7 @@ class Bully(Node):
         self.started = False
         self.answered = False
         self.rumour: Coordinator | None = None
+        self.returns = False  # back from a crash, and of no election yet: it might enter one that was over
 
     def on_start(self) -> None:
         self.begin()
@@ -123,11 +124,12 @@ class Bully(Node):
     def on_suspect(self, port: Port) -> None:
         if port == self.leader:
             self.adopt(self.epoch + 1)
-        if self.leader is None:
+        if self.leader is None and not self.returns:
             self.begin()
 
     def on_recover(self, record: Message | None) -> None:
         self.adopt(record.epoch if isinstance(record, Epoch) else self.epoch)
+        self.returns = True
         self.set_timer("coordinator", self.coordinator_timeout)
 
     def on_trust(self, port: Port) -> None:
@@ -135,12 +137,13 @@ class Bully(Node):
             self.send(port, Coordinator(self.epoch, self.id))
         elif self.rumour is not None and self.rumour.leader == port:
             self.on_coordinator(port, self.rumour)
-        elif self.started and port > self.id:
+        elif self.leader is None and self.started and port > self.id:
             self.send(port, Election(self.epoch))
 
     def adopt(self, epoch: int) -> None:
         """Forget the past and enter `epoch`."""
         self.epoch, self.leader, self.started, self.answered, self.rumour = epoch, None, False, False, None
+        self.returns = False
         self.cancel_timer("answer")
         self.cancel_timer("coordinator")
         self.save(Epoch(epoch))
@@ -162,6 +165,10 @@ class Bully(Node):
     def on_election(self, port: Port, msg: Election) -> None:
         if msg.epoch < self.epoch and self.leader is not None:
             self.send(port, Coordinator(self.epoch, self.leader))
+            return
+        if self.returns:
+            self.epoch = max(self.epoch, msg.epoch)
+            self.send(port, Ok(msg.epoch))
             return
         if msg.epoch > self.epoch:
             self.adopt(msg.epoch)
@@ -202,6 +209,7 @@ class Bully(Node):
         else:
             if msg.epoch > self.epoch:
                 self.adopt(msg.epoch)
+            self.returns = False
             self.cancel_timer("answer")
             self.cancel_timer("coordinator")
             self.elect(msg.leader, msg.epoch)

@@ -501,7 +501,7 @@ class Cluster:
         for strike in strikes:
             position = self.aim(strike, observation)
             alive = position in self.pids
-            if alive == (strike.what == "recover") and strike.what != "heal":
+            if strike.what == "rest" or (alive == (strike.what == "recover") and strike.what != "heal"):
                 continue
             fired = Fired(
                 strike.fault, strike.what, position, time.monotonic_ns(), self.role_of(position), strike.planned
@@ -515,6 +515,7 @@ class Cluster:
                     self.recover(position, scenario)
                 case "pause":
                     os.kill(self.pids[position], signal.SIGSTOP)
+                    os.waitpid(self.pids[position], os.WUNTRACED)
                     self.paused.add(position)
                 case "resume":
                     self.resume((position,))
@@ -528,6 +529,7 @@ class Cluster:
                         self.order(wire.TRUST, others, number=position)
                     else:
                         self.tell([position], others, scenario)
+            fired.sure = time.monotonic_ns()
         if victims and scenario.times is None:
             acting = self.tell(victims, self.unpaused(), scenario)
             if scenario.plan.settled:

@@ -25,7 +25,7 @@ BLOCK = WORDS * 8 + ERROR_BYTES + RECORD_BYTES
 
 # time (ns), what, kind, peer, sequence, depth, number, size, value, check, body
 RECORD = struct.Struct("<qBBHIIIIqI24s")
-SEND, RECEIVE, ELECT, START, SUSPECTED, TIMER, EPOCH, DROP, DUPLICATE, TRUSTED, AMBUSHED = range(1, 12)
+SEND, RECEIVE, ELECT, START, SUSPECTED, TIMER, EPOCH, DROP, DUPLICATE, TRUSTED, AMBUSHED, CUT_OFF = range(1, 13)
 
 
 class Record(NamedTuple):
@@ -33,15 +33,15 @@ class Record(NamedTuple):
 
     Attributes:
         time: CLOCK_MONOTONIC, in ns, of the event that it belongs to.
-        what: SEND, RECEIVE, ELECT, START, SUSPECTED, TIMER, EPOCH, DROP and DUPLICATE (by the transport), TRUSTED, or
-            AMBUSHED (the node kills itself now).
+        what: SEND, RECEIVE, ELECT, START, SUSPECTED, TIMER, EPOCH, DROP and DUPLICATE (by the transport), TRUSTED,
+            AMBUSHED (the node kills itself now) or CUT_OFF.
         kind: index of the message kind (SEND, RECEIVE).
         peer: position of the other side (SEND, RECEIVE, SUSPECTED, TRUSTED).
         sequence: number of the message at its source.
         depth: length of the longest chain of messages that ends with this one.
         number: term (ELECT), number of the key (SEND, RECEIVE) or epoch (EPOCH).
         size: encoded bytes of the message.
-        value: leader (ELECT).
+        value: leader (ELECT), or how many links are cut (CUT_OFF).
         check: checksum of the key's excluded positions (ELECT).
         body: the encoded message, cut at 24 bytes (SEND).
     """

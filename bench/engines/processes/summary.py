@@ -9,6 +9,7 @@ from algorithms.model import Position
 from bench.engines.processes import memory as shm
 from bench.engines.processes.launcher import NodeState, Observation
 from bench.engines.processes.memory import RECORD, Record
+from bench.faults import cut_links
 from bench.observe import FOREVER, Execution, Fired, Monitor, kinds_of
 from bench.scenario import Scenario, find_algorithm
 
@@ -129,6 +130,33 @@ def follow(observation: Observation, scenario: Scenario) -> Monitor:
     return monitor
 
 
+def is_proven(fired: Fired, observation: Observation, scenario: Scenario) -> bool:
+    """Whether the nodes' own logs bear out what the launcher says it did.
+
+    A killed node writes nothing until it is back, a stopped one nothing until it goes on, and each node that loses links to
+    a partition says how many.
+    """
+    ends = {"crash": "recover", "pause": "resume"}
+    if fired.what in ends:
+        after = (it.time for it in observation.fired if it.what == ends[fired.what] and it.position == fired.position)
+        end = min((time for time in after if time > fired.time), default=FOREVER)
+        begin = max(fired.time, fired.sure)
+        return not any(begin < it.time < end for it in records(observation.nodes[fired.position]))
+    if fired.what == "cut":
+        strike = next(it for it in scenario.plan.strikes if it.fault == fired.name)
+        links = cut_links(strike.detail, list(scenario.live), fired.position)
+        told = {
+            position: it.value
+            for position, state in enumerate(observation.nodes)
+            for it in records(state)
+            if it.what == shm.CUT_OFF and it.time >= fired.time
+        }
+        return all(told.get(position) == sum(source == position for source, _ in links) for position in told) and any(
+            told.values()
+        )
+    return True
+
+
 def count_false_suspicions(observation: Observation) -> int:
     """How often a node began to suspect one that lived (a paused one does)."""
     spans: dict[Position, list[tuple[int, int]]] = {}
@@ -182,7 +210,7 @@ def summarise(observation: Observation, scenario: Scenario) -> Execution:
     return Execution(
         initiators=observation.initiators,
         planned=observation.planned,
-        fired=observation.fired,
+        fired=[fired for fired in observation.fired if is_proven(fired, observation, scenario)],
         began=observation.began,
         counted_from=observation.counted_from,
         end=max(last, observation.began),

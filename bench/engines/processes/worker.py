@@ -523,7 +523,9 @@ class Worker:
         elif kind == wire.CUT:
             live = [position for position in range(self.scenario.n) if position not in self.scenario.dead]
             cut = cut_links(CUTS[flags], live, number)
-            self.transport.cut_off({target for source, target in cut if source == self.position})
+            mine = {target for source, target in cut if source == self.position}
+            self.transport.cut_off(mine)
+            self.log(time.monotonic_ns(), shm.CUT_OFF, value=len(mine))
         elif kind == wire.HEAL:
             self.transport.cut_off(set())
         elif kind == wire.HUSH:
