@@ -104,9 +104,9 @@ def _kind(text: str) -> str:
 
 
 def _latency(text: str) -> object:
-    from bench.latency import make_sampler
+    from bench.latency import make_link_sampler
 
-    return make_sampler(text, 1.0, random.Random(0))
+    return make_link_sampler(text, 1.0, random.Random(0))
 
 
 CUTS = ("majority", "minority", "halves", "leader-alone", "bridge", "one-way")
@@ -154,7 +154,11 @@ FAULTS: dict[str, FaultKind] = {
         covers="none",
     ),
     "loss": FaultKind("each message is lost with probability P", {"": _share}, (("",),), covers="none"),
-    "delay": FaultKind("each message takes longer: 5ms, uniform:1ms:9ms, exp:5ms ...", {"": _latency}, (("",),)),
+    "delay": FaultKind(
+        "each message takes longer: 5ms, uniform:1ms:9ms, exp:5ms, lan, one-region, five-regions or a matrix in TOML",
+        {"": _latency},
+        (("",),),
+    ),
     "duplicate": FaultKind("each message is sent twice with probability P", {"": _share}, (("",),), covers="none"),
     "reorder": FaultKind(
         "each message is overtaken by the next with probability P", {"": _share}, (("",),), covers="none"

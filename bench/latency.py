@@ -1,13 +1,60 @@
-"""Latency models: how long a hop takes, as text that becomes a sampler."""
+"""Latency models: how long a hop takes, as text that becomes a sampler, or as a matrix between places."""
 
 import math
 import random
+import tomllib
 from collections.abc import Callable
+from functools import cache
 from math import floor
+from pathlib import Path
 
+from algorithms.model import Position
 from bench.faults import seconds
 
 Sampler = Callable[[], int]  # the delay of the next hop, in ns, at least 1
+LinkSampler = Callable[[Position, Position], int]  # the same, from one position to another
+MATRICES = Path(__file__).parent / "latencies"
+
+
+def matrix_names() -> list[str]:
+    """Names of the matrices that come with the suite."""
+    return sorted(path.stem for path in MATRICES.glob("*.toml"))
+
+
+@cache
+def read_matrix(text: str) -> tuple[tuple[int, ...], ...] | None:
+    """One-way delays between places in ns, half of the round trips in a TOML file; None if `text` names no matrix.
+
+    Parameters:
+        text: one of `matrix_names`, or the path of a TOML file with `places` and a square `round_trip_ms`.
+
+    Raises:
+        ValueError: if the file cannot be read or holds no square of positive numbers.
+    """
+    if text not in matrix_names() and not text.endswith(".toml"):
+        return None
+    try:
+        found = tomllib.loads((MATRICES / f"{text}.toml" if text in matrix_names() else Path(text)).read_text())
+        rows = tuple(tuple(max(1, round(float(cell) * 5e5)) for cell in row) for row in found["round_trip_ms"])
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"no matrix of latencies in {text!r}: {error}") from None
+    if not rows or any(len(row) != len(rows) for row in rows) or len(found.get("places", rows)) != len(rows):
+        raise ValueError(f"the matrix of latencies in {text!r} is not as wide as it is high")
+    return rows
+
+
+def make_link_sampler(text: str, delta: float, rng: random.Random) -> LinkSampler:
+    """The sampler of a latency model or a matrix, link by link; in a matrix position p is at place p modulo their number.
+
+    Raises:
+        ValueError: as `make_sampler` and `read_matrix`.
+    """
+    matrix = read_matrix(text)
+    if matrix is None:
+        sampler = make_sampler(text, delta, rng)
+        return lambda source, target: sampler()
+    rows, size = matrix, len(matrix)
+    return lambda source, target: rows[source % size][target % size]
 
 
 def make_sampler(text: str, delta: float, rng: random.Random) -> Sampler:
@@ -43,4 +90,5 @@ def make_sampler(text: str, delta: float, rng: random.Random) -> Sampler:
             return lambda: max(1, int(median * math.exp(sigma * rng.gauss(0.0, 1.0))))
     except ValueError:
         pass
-    raise ValueError(f"no latency {text!r}; write 0, 5ms, uniform:1ms:9ms, exp:5ms or lognormal:5ms:0.5")
+    known = f"0, 5ms, uniform:1ms:9ms, exp:5ms, lognormal:5ms:0.5, {', '.join(matrix_names())} or a TOML file"
+    raise ValueError(f"no latency {text!r}; write {known}")

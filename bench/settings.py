@@ -10,7 +10,7 @@ import msgspec
 
 from bench.detector import parse_detector
 from bench.faults import FAULTS, Faults, parse_fault, parse_faults, parse_plan, seconds, write_plan
-from bench.latency import make_sampler
+from bench.latency import make_link_sampler
 from bench.scenario import (
     Scenario,
     choose_ids,
@@ -165,7 +165,7 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
             f"--faults: the perfect detector never suspects the living, so {blind[0]} needs --detector heartbeat"
         )
     try:
-        make_sampler(latency, 1.0, Random(0))
+        make_link_sampler(latency, 1.0, Random(0))
     except ValueError as error:
         raise BadInput(f"--latency: {error}") from None
     settings = Settings(

@@ -9,7 +9,7 @@ from itertools import count
 
 from algorithms.model import Position
 from bench.faults import Plan
-from bench.latency import Sampler, make_sampler
+from bench.latency import LinkSampler, make_link_sampler
 
 HOLD = 2  # in delta: the longest that a message waits to be overtaken
 
@@ -48,7 +48,7 @@ class Transport:
         """The weather is in force from now on."""
         weather = self.plan.weather
         self.rng = random.Random(f"{self.seed}/weather/{self.position}")
-        self.delay: Sampler | None = make_sampler(weather.delay, 1.0, self.rng) if weather.delay else None
+        self.delay: LinkSampler | None = make_link_sampler(weather.delay, 1.0, self.rng) if weather.delay else None
         self.last: dict[Position, int] = {}  # when the last frame on each link is due
         self.overtaken: dict[Position, list[bytes]] = {}
         self.stormy = bool(weather.loss or weather.duplicate or weather.reorder or weather.delay)
@@ -79,7 +79,7 @@ class Transport:
             return
         due = now
         if self.delay is not None:
-            due = self.last[peer] = max(self.last.get(peer, 0), now + self.delay())
+            due = self.last[peer] = max(self.last.get(peer, 0), now + self.delay(self.position, peer))
         overtaken = self.overtaken.pop(peer, None)
         if overtaken is None and self.plan.weather.reorder and self.rng.random() < self.plan.weather.reorder:
             self.overtaken[peer] = frames
