@@ -247,7 +247,7 @@ class Cluster:
         """
         wanted, waiting, pause = least or self.orders, list(of), 2e-5
         deadline = time.monotonic() + PATIENCE + 0.01 * self.n
-        while waiting := [p for p in waiting if self.words[self.memory.word(p) + shm.ACK] < wanted]:
+        while waiting := [p for p in waiting if p in self.pids and self.words[self.memory.word(p) + shm.ACK] < wanted]:
             self.check_alive(waiting)
             if time.monotonic() > deadline:
                 raise Stuck(f"node {waiting[0]} does not answer")

@@ -8,10 +8,16 @@ from heapq import heappop, heappush
 from itertools import count
 
 from algorithms.model import Position
+from bench.engines.processes import wire
 from bench.faults import Plan
 from bench.latency import LinkSampler, make_link_sampler
 
 HOLD = 2  # in delta: the longest that a message waits to be overtaken
+
+
+def is_detectors(frames: list[bytes]) -> bool:
+    """Whether a message is the failure detector's."""
+    return bool(frames[0][wire.FLAGS] & wire.DETECTOR)
 
 
 class Transport:
@@ -26,6 +32,7 @@ class Transport:
         calm: whether everything leaves at once, once.
         queues: frames that wait until an inbox has room, by position.
         held: messages that the weather keeps back: (due in ns, order, position, frames, whether to be overtaken).
+        pending: how many of them are the election's.
     """
 
     def __init__(self, position: Position, outboxes: list[int], poll: select.poll) -> None:
@@ -41,6 +48,7 @@ class Transport:
         self.queues.clear()
         self.plan, self.seed, self.delta = plan, seed, delta
         self.held: list[tuple[int, int, Position, list[bytes], bool]] = []
+        self.pending = 0
         self.cut: set[Position] = set()
         self.calm, self.stormy = True, False
 
@@ -77,6 +85,7 @@ class Transport:
             for frame in frames:
                 self.transmit(peer, frame)
             return
+        self.pending += not is_detectors(frames)
         due = now
         if self.delay is not None:
             due = self.last[peer] = max(self.last.get(peer, 0), now + self.delay(self.position, peer))
@@ -98,6 +107,7 @@ class Transport:
                 continue  # it was overtaken, and left then
             if waits:
                 del self.overtaken[peer]
+            self.pending -= not is_detectors(frames)
             for frame in frames:
                 self.transmit(peer, frame)
 

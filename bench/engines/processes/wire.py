@@ -11,6 +11,7 @@ import msgspec
 
 # length, flags, kind, generation, source, excluded positions, sequence, depth, number of the key, port, time sent (ns)
 HEADER = struct.Struct("<HBBIHHIIIqq")
+FLAGS = 2  # where in a header the flags are
 MORE = 1
 ORDER = 2
 DETECTOR = 4  # a message of the failure detector: no election traffic

@@ -236,7 +236,7 @@ class Worker:
 
     def show_busy(self) -> None:
         """Say whether anything but a message is pending here."""
-        if self.ready or self.transport.queues:
+        if self.ready or self.transport.queues or self.transport.pending:
             busy = shm.WORKING
         else:
             busy = min(self.timers.values()) if self.timers else shm.IDLE
