@@ -131,6 +131,20 @@ def report(folder: str) -> None:
 
 
 @cli.command()
+@click.argument("folder", metavar="RUN")
+@click.argument("trial", type=click.IntRange(0))
+@click.option("--json", "as_json", is_flag=True, help="The row as a JSON object.")
+def replay(folder: str, trial: int, as_json: bool) -> None:
+    """Run one stored TRIAL of RUN again, from what is stored, and show both. Exit 1 if it breaks a promise.
+
+    Example: election-bench replay results/latest 17
+    """
+    from bench.progress import replay_and_show
+
+    sys.exit(replay_and_show(Path(folder).resolve(), trial, as_json))
+
+
+@cli.command()
 @click.option("-n", "--nodes", default="8,64,256", help="Sizes whose delta is measured.  [default: 8,64,256]")
 @click.option("--json", "as_json", is_flag=True, help="The rows as one JSON list.")
 def calibrate(nodes: str, as_json: bool) -> None:

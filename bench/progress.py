@@ -9,8 +9,8 @@ import msgspec
 
 from bench.engines.processes import HarnessError
 from bench.settings import Planned, Settings
-from bench.store import Run
-from bench.sweep import sweep
+from bench.store import Run, read_row
+from bench.sweep import repeat, sweep
 from bench.trial import Trial
 
 
@@ -88,10 +88,35 @@ def run_and_show(run: Run, settings: Settings, as_json: bool, report: bool) -> i
         click.echo(f"rows: {run.folder / 'trials.csv'}")
     for row in broken[:10]:
         reason = row.error or f"{row.verdict}, {row.violations} violations inside the model"
-        click.echo(f"election-bench: trial {row.trial} ({row.algorithm}, n={row.n}, {row.fault}): {reason}", err=True)
+        again = f"election-bench replay {run.folder} {row.trial}"
+        where = f"trial {row.trial} ({row.algorithm}, n={row.n}, {row.fault})"
+        click.echo(f"election-bench: {where}: {reason}; again: {again}", err=True)
     if len(broken) > 10:
         click.echo(f"election-bench: and {len(broken) - 10} more such trials", err=True)
     return 1 if broken else 0
+
+
+def replay_and_show(folder: Path, trial: int, as_json: bool) -> int:
+    """Run one stored trial again and say what came of it, beside what is stored; returns the exit code."""
+    row, scenario = repeat(folder, trial)
+    if as_json:
+        click.echo(msgspec.json.encode(row).decode())
+        return int(row.is_broken)
+    stored = read_row(folder, trial)
+    click.echo(f"{scenario.algorithm}, n={scenario.n}, {scenario.fault}, {scenario.detector}, seed {scenario.seed}")
+    for name in row.__struct_fields__:
+        now = "" if getattr(row, name) is None else str(getattr(row, name))
+        if name in RESULTS:
+            differs = f"   (stored: {stored[name]})" if stored.get(name, now) != now else ""
+            click.echo(f"  {name:18} {now}{differs}")
+    return int(row.is_broken)
+
+
+RESULTS = (  # columns of a row that a replay shows
+    *("verdict", "stop", "leader", "term", "violations", "within_model", "faults_planned", "faults_fired", "fault_log"),
+    *("messages", "announcements", "stale_messages", "lost", "dropped", "epochs", "timeouts", "churn"),
+    *("false_suspicions", "leaderless_s", "overlap_s", "error"),
+)
 
 
 def show_report(folder: Path, quiet: bool) -> None:

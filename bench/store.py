@@ -105,6 +105,12 @@ class Run:
             link.replace(parent / "latest")
 
 
+def read_row(folder: Path, trial: int) -> dict[str, str]:
+    """The stored row of a trial as text by column; empty if it was not run."""
+    with (folder / "trials.csv").open(newline="") as file:
+        return next((row for row in csv.DictReader(file) if row["trial"] == str(trial)), {})
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a run.
 

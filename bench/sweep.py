@@ -22,8 +22,9 @@ from bench.engines.processes.worker import die_with_parent
 from bench.engines.simulate import Simulate
 from bench.faults import seconds
 from bench.observe import make_row
-from bench.settings import Planned, Settings, plan
-from bench.store import Run
+from bench.scenario import Scenario
+from bench.settings import BadInput, Planned, Settings, plan, settings_of
+from bench.store import Run, read_manifest
 from bench.trial import SCHEMA, KindCount, Trial
 
 SIMULATED_DELTA = 0.001  # seconds
@@ -136,6 +137,26 @@ def run_simulated(run: Run, settings: Settings, begin: Begin, note: Note) -> Ite
         for planned, finished in zip(missing, pool.imap(simulate, missing, chunk), strict=True):
             note(planned)
             yield finished
+
+
+def repeat(folder: Path, trial: int) -> tuple[Trial, Scenario]:
+    """Run one trial of a stored run again, from what is stored; returns its row, and what it was.
+
+    Raises:
+        BadInput: if there is no such run or trial.
+        HarnessError: if the engine fails.
+    """
+    manifest = read_manifest(folder)
+    settings = settings_of(manifest["settings"])
+    deltas = {int(n): entry["delta_s"] for n, entry in manifest["calibration"].items()}
+    planned = plan(settings, deltas) if deltas else []
+    if trial >= len(planned):
+        raise BadInput(f"{folder.name} has no trial {trial}; it has 0 to {len(planned) - 1}")
+    scenario, rep = planned[trial].scenario, planned[trial].rep
+    if settings.engine == "simulate":
+        return simulate_trial(folder.name, planned[trial])[0], scenario
+    with Processes((scenario.algorithm,)) as engine:
+        return make_row(engine.run(scenario), scenario, folder.name, trial, rep, engine.name)[0], scenario
 
 
 def prepare_worker(parent: int, path: list[str]) -> None:

@@ -2,11 +2,12 @@
 
 History of the schema
     1  first version
+    2  churn; several faults in one trial, joined by +; fault_log tells what was done and the victim's role
 """
 
 import msgspec
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Trial(msgspec.Struct, kw_only=True):

@@ -259,3 +259,48 @@ def test_profiles_are_good_settings(profile: str) -> None:
     assert len(settings.algorithms) == 5
     with pytest.raises(BadInput):
         make_settings(read_profile(profile) | {"nodes": "0"}, profile)
+
+
+def test_a_stored_trial_can_be_replayed(tmp_path: Path) -> None:
+    out = str(tmp_path / "run")
+    words = ("run", "-a", "chang_roberts", "-n", "4", "-t", "2", "-f", "leader-crash+delay:1ms", "--no-report")
+    for engine in ("processes", "simulate"):
+        bench(*words, "-e", engine, "-o", out + engine)
+        done = bench("replay", out + engine, "1", "--json")
+        row, stored = json.loads(done.stdout), rows(Path(out + engine))[1]
+        for column in ("ids", "seed", "fault", "messages", "leader", "verdict", "faults_fired"):
+            assert str(row[column]) == stored[column], column
+        assert "verdict            elected\n" in bench("replay", out + engine, "1").stdout
+    assert bench("replay", out + "simulate", "2", code=2).stderr.endswith("has no trial 2; it has 0 to 1\n")
+
+
+def test_faults_that_need_a_detector_or_are_wrong_are_refused() -> None:
+    for words, says in (
+        (("-f", "pause:leader,for=1s"), "--faults: the perfect detector never suspects the living"),
+        (("-f", "cascade"), "--faults: cascade needs a value"),
+        (("--loss", "2"), "--loss: "),
+        (("--latency", "slow"), "--latency: "),
+        (("--detector", "oracle"), "--detector: "),
+    ):
+        assert bench("run", "-a", "ring", "-n", "3", *words, code=2).stderr.startswith(f"election-bench: {says}")
+
+
+def test_loss_and_latency_go_with_every_fault(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = (
+        "run",
+        "-a",
+        "ring",
+        "-n",
+        "3",
+        "-t",
+        "1",
+        "-f",
+        "none,leader-crash",
+        "--loss",
+        "0.001",
+        "--latency",
+        "lan",
+    )
+    bench(*words, "--no-report", "-o", str(out))
+    assert [row["fault"] for row in rows(out)] == ["loss:0.001+delay:lan", "leader-crash+loss:0.001+delay:lan"]
