@@ -290,11 +290,14 @@ def make_scenario(settings: Settings, algorithm: str, n: int, fault: str, rep: i
         seed=seed,
     )
     choose_initiators(initiators, scenario.live, seed)
+    if settings.horizon == "auto":
+        span = sum(strike.at for strike in scenario.plan.strikes[-1:])
+        scenario = msgspec.structs.replace(scenario, horizon=scenario.horizon + span)
     return scenario
 
 
 def choose_horizon(text: str, n: int, delta: float) -> float:
-    """The longest a trial may take, in seconds; `auto` leaves room for n² messages and many timeouts."""
+    """The longest a trial without faults may take, in seconds; `auto` leaves room for n² messages and many timeouts."""
     return 20 + 40 * delta + 2e-4 * n * n if text == "auto" else seconds(text)
 
 

@@ -124,7 +124,7 @@ class Cluster:
 
     def __init__(self, n: int, parent: Connection) -> None:
         self.n, self.parent = n, parent
-        self.memory = Memory(n, min(16 * n + 1024, LOG_BYTES // shm.RECORD.size // n))
+        self.memory = Memory(n, min(16 * n + 100_000, LOG_BYTES // shm.RECORD.size // n))
         self.words = self.memory.words
         self.pipes = [Pipe(duplex=False) for _ in range(n)]
         self.inboxes = [reader.fileno() for reader, _ in self.pipes]
@@ -331,14 +331,16 @@ class Cluster:
             if pending == shm.FAILED or now - checked > self.vigilance:
                 self.check_alive(tuple(self.pids))
                 checked = now
-                if self.fallen:
-                    return "fallen"
+            if self.fallen:
+                return "fallen"
             if (
                 until == math.inf
                 and (dirty or not flying or self.dead_unread())
                 and not pending
                 and self.is_quiet(dirty)
             ):
+                if self.fallen:  # seen only while the marks were awaited
+                    return "fallen"
                 self.durations[label] = time.monotonic() - began
                 return "quiescent"
             if now > deadline:
