@@ -27,7 +27,7 @@ def kill_at_random(engine: Processes, count: int, seed: int) -> int:
             delta=0.05,
             horizon=10,
             initiators=rng.choice(["all", "one", "random:2"]),
-            fault=parse_fault(f"crash:random={rng.choice([1, 1, 2])},within={moment}"),
+            faults=(parse_fault(f"crash:random={rng.choice([1, 1, 2])},within={moment}"),),
         )
         row, _ = make_row(engine.run(scenario), scenario, "test", trial, 0, engine.name)
         where = msgspec.json.encode(scenario).decode()
