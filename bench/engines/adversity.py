@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 # in place of a source: the event is no message. From TICK on it is nothing that happens to a node
 TIMER, START, SUSPECT, TRUST, RECOVER, NEWS, TICK, RELEASE = range(-1, -9, -1)
 
+LATE = 1 << 60  # added to the order of timers: a message that arrives when one is due is handled before it
+FLOOD = 20_000  # messages in flight, beyond what any election needs, at which a trial is given up
+
 # time, order, target, source (or what it is), port (or a timer's name, a suspect), key, depth, message, tally, time sent
 Event = tuple[int, int, Position, Position, Any, Any, int, Any, Any, int]
 
@@ -48,7 +51,9 @@ class Adversity:
         kept: messages held back on each link, until the next has been sent.
         clock: time until which events were handled.
         changed: when anything last happened that was not a detector's message.
+        slowest: the longest hop of a detector's message.
         settled: whether the trial fell silent with suspicions that are wrong.
+        flooded: whether messages multiplied without end, as doubled ones may that a page passes on: the trial is given up.
     """
 
     def __init__(self, simulation: "Simulation", plan: Plan, times: Times | None) -> None:
@@ -68,8 +73,9 @@ class Adversity:
         self.free: dict[Position, int] = defaultdict(int)  # when a slow node is done with what it has
         self.served: set[int] = set()  # events that a slow node is done with
         self.detectors: dict[Position, HeartbeatDetector] = {}
-        self.clock = self.changed = 0
-        self.settled = False
+        self.clock = self.changed = self.slowest = 0
+        self.settled = self.flooded = False
+        self.most = FLOOD + 2 * scenario.n**2
 
     def begin(self, now: int) -> None:
         """The measured interval begins, and with it the weather."""
@@ -81,7 +87,7 @@ class Adversity:
 
     def divert(self, event: Event) -> bool:
         """Deal with an event before its node does; returns whether that was all."""
-        now, mark, target, source, detail, key, _, msg, tally, _ = event
+        now, mark, target, source, detail, key, _, msg, tally, sent = event
         if source == RELEASE:
             self.release(now, target, detail, key)
             return True
@@ -103,6 +109,7 @@ class Adversity:
                 self.lose(event)
             else:
                 self.simulation.received += tally
+                self.slowest = max(self.slowest, now - sent)
                 self.hear(now, target, source, key, msg)
             return True
         return False
@@ -138,8 +145,9 @@ class Adversity:
             if event[3] == TIMER:
                 if simulation.timers.get((position, event[4])) != event[1]:
                     continue
-                simulation.timers[position, event[4]] = simulation.order
-            heappush(simulation.heap, (now, simulation.order, *event[2:]))
+                simulation.timers[position, event[4]] = LATE + simulation.order
+            late = LATE if event[3] == TIMER else 0
+            heappush(simulation.heap, (now, late + simulation.order, *event[2:]))
 
     # -- sends -------------------------------------------------------------------------------------------------------
 
@@ -220,6 +228,8 @@ class Adversity:
         time = simulation.arrivals[link] = max(time, simulation.arrivals[link])
         simulation.order += 1
         heappush(simulation.heap, (time, simulation.order, target, source, port, key, depth, msg, tally, sent))
+        if len(simulation.heap) > self.most:
+            self.flooded = True
 
     def release(self, now: int, source: Position, target: Position, token: int) -> None:
         """A message was held back for long enough."""
@@ -386,7 +396,7 @@ class Adversity:
             quiet = simulation.run_until(limit)
             self.clock = simulation.now if quiet else limit
             return quiet
-        while self.clock < limit:
+        while self.clock < limit and not self.flooded:
             self.clock = min(limit, self.clock + int(times.period * 1e9))
             simulation.run_until(self.clock)
             if self.is_still():
@@ -394,7 +404,7 @@ class Adversity:
                 exact = all(detector.suspected == dead for detector in self.detectors.values())
                 if exact and simulation.agreed() is not None:
                     return True
-                if self.clock - self.changed > 2e9 * times.timeout:
+                if self.clock - self.changed > 2 * (int(times.timeout * 1e9) + self.slowest):
                     self.settled = not exact
                     return True
         return False

@@ -18,8 +18,7 @@ from typing import Any
 import msgspec
 
 from algorithms.model import CancelTimer, Effect, Elect, Message, Node, Position, Save, Send, SetTimer
-from algorithms.reelection import Reelection
-from bench.engines.adversity import NEWS, RECOVER, START, SUSPECT, TIMER, Adversity, Event
+from bench.engines.adversity import LATE, NEWS, RECOVER, START, SUSPECT, TIMER, Adversity, Event
 from bench.faults import LEADER, VICTIM, Plan, Strike
 from bench.latency import make_sampler
 from bench.observe import Execution, Fired, Monitor, classify
@@ -113,6 +112,8 @@ class Simulation:
             if now > limit:
                 break
             if adversity is not None:
+                if adversity.flooded:
+                    break
                 self.now, self.order = at, order
                 handled = adversity.divert(heap[0])
                 at, order = self.now, self.order
@@ -209,7 +210,7 @@ class Simulation:
             node.on_suspect(node.port_to(detail))
         elif what == RECOVER:
             node.on_recover(self.saved.get(position))
-            if isinstance(node, Reelection) and node.waits:  # it takes part in no election yet
+            if all(type(effect) is SetTimer for effect in node.effects):  # it waits, and takes part in no election yet
                 self.epochs[position] = node.epoch
         elif what == NEWS:
             source, key, msg = detail
@@ -225,9 +226,9 @@ class Simulation:
             self.monitor.elect(now, position, effect.leader, effect.term or node.epoch, check)
         elif type(effect) is SetTimer:
             self.order += 1
-            self.timers[position, effect.name] = self.order
+            mark = self.timers[position, effect.name] = LATE + self.order
             due = now + max(0, int(effect.delay * self.delta))
-            heappush(self.heap, (due, self.order, position, TIMER, effect.name, None, 0, None, None, now))
+            heappush(self.heap, (due, mark, position, TIMER, effect.name, None, 0, None, None, now))
         elif type(effect) is CancelTimer:
             self.timers.pop((position, effect.name), None)
         elif type(effect) is Save:
