@@ -239,12 +239,12 @@ class Adversity:
 
     # -- detectors ---------------------------------------------------------------------------------------------------
 
-    def watch(self, position: Position, suspected: tuple[Position, ...]) -> None:
-        """The detector of a node that comes up starts, with those that it suspects."""
+    def watch(self, position: Position, suspected: tuple[Position, ...], back: bool = False) -> None:
+        """The detector of a node that comes up, or back, starts, with those that it suspects."""
         if self.times is not None:
             period, timeout = int(self.times.period * 1e9), int(self.times.timeout * 1e9)
             now, n = self.simulation.now, self.scenario.n
-            self.detectors[position] = HeartbeatDetector(position, n, set(suspected), period, timeout, now)
+            self.detectors[position] = HeartbeatDetector(position, n, set(suspected), period, timeout, now, back)
             self.simulation.schedule(position, TICK)
 
     def tick(self, now: int, position: Position) -> None:
@@ -261,20 +261,23 @@ class Adversity:
         """A message of a detector arrives at a live node; a leader's tells it of the election, too."""
         node = self.simulation.nodes[position]
         assert node is not None
-        self.react(now, position, node, self.detectors[position].hear(source, msg, now))
+        self.react(now, position, node, self.detectors[position].hear(source, msg, now), source)
         if self.simulation.nodes[position] is not node or not isinstance(msg, Heartbeat) or not msg.leader:
             return
         if isinstance(node, Reelection) and (key != node.key or node.leader is None):  # else it is no news
             self.simulation.schedule(position, NEWS, (source, key, Newer(msg.leader)), time=now)
 
-    def react(self, now: int, position: Position, node: Node, reaction: Reaction) -> None:
-        """Carry out what a detector does."""
+    def react(
+        self, now: int, position: Position, node: Node, reaction: Reaction, source: Position | None = None
+    ) -> None:
+        """Carry out what a detector does, on a message from `source` if any."""
         for other, msg in reaction.sends:
             if not self.transmit(now, position, other, None, node.key, 0, msg):
                 return
         for other in reaction.trusts:
             self.trust(now, position, node, other)
         for other in reaction.suspects:
+            self.simulation.false_suspicions += self.simulation.nodes[other] is not None and other != source
             self.suspect(now, position, node, other)
 
     def suspect(self, now: int, position: Position, node: Node, other: Position) -> None:
@@ -284,7 +287,6 @@ class Adversity:
         """
         scenario, simulation = self.scenario, self.simulation
         self.changed = now
-        simulation.false_suspicions += simulation.nodes[other] is not None
         node.suspected |= {node.port_to(other)}
         suspected = self.detectors[position].suspected
         trusted = tuple(one for one in range(scenario.n) if one not in suspected)
@@ -346,7 +348,7 @@ class Adversity:
         dead = [other for other in range(self.scenario.n) if simulation.nodes[other] is None]
         node.suspected = frozenset(node.port_to(other) for other in dead if self.times is None)
         simulation.schedule(position, RECOVER)
-        self.watch(position, ())
+        self.watch(position, (), back=True)
         if self.times is None:
             for other in simulation.live:
                 peer = simulation.nodes[other]
@@ -372,13 +374,15 @@ class Adversity:
                 self.trust(simulation.now, position, node, victim)
             elif self.times is not None:
                 self.suspect(simulation.now, position, node, victim)
-        if suspect and self.times is None and misled:
+        if suspect:
             simulation.false_suspicions += len(misled)
+        if suspect and self.times is None and misled:
             simulation.suspect((victim,), choose_initiators(scenario.initiators, tuple(misled), scenario.seed, victim))
 
     def forget(self, position: Position) -> None:
         """A node crashed: what is on its way to it is lost, and what waited for it."""
         self.gone[position] = self.simulation.order
+        self.changed = self.simulation.now
         for event in self.paused.pop(position, ()):
             self.lose(event)
         self.detectors.pop(position, None)
