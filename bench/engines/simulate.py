@@ -82,14 +82,15 @@ class Simulation:
         self.adversity = None if smooth else Adversity(self, self.plan, times)
         claims = getattr(self.page, "claims", None)
         self.drawn = claims.drawn if claims is not None else None
+        self.max_hop = self.false_suspicions = 0  # of the set-up, too, as violations are
         self.count_from_now()
 
     def count_from_now(self) -> None:
         """The measured interval begins, with nothing in flight: forget what was counted."""
         n = self.scenario.n
         self.tallies: dict[tuple[type[Message], int], list[int]] = defaultdict(lambda: [0])
-        self.received = self.lost = self.stale = self.timeouts = self.max_hop = self.deepest = 0
-        self.duplicated = self.dropped = self.false_suspicions = 0
+        self.received = self.lost = self.stale = self.timeouts = self.deepest = 0
+        self.duplicated = self.dropped = 0
         self.depths, self.sent_by = array("q", bytes(8 * n)), [0] * n
         self.draws: dict[Position, dict[Message, int]] = {}
         self.monitor.begin()
