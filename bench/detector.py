@@ -135,6 +135,8 @@ class HeartbeatDetector:
         after, before = self.neighbour(1), self.neighbour(-1)
         if after is not None:
             reaction.sends.append((after, Heartbeat(title)))
+        if leader not in self.heard:  # it need not know yet that it leads; until then its successor sees to it
+            leader = None
         watched = {other for other in (before, leader) if other not in (None, self.position)} - self.suspected
         self.heard = {other: self.heard.get(other, now) for other in watched if other is not None}
         for other, last in list(self.heard.items()):
