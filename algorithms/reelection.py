@@ -12,6 +12,8 @@ n, its ports, its ring. Nothing is sent to the excluded.
 * When a node is trusted again the leader tells it who leads; a leader elected meanwhile tells those whom its key
   excludes and who are trusted. The higher key wins.
 * Who recovers has only the number of its last key, enters none up to it, and waits to be told; if nobody does, it opens.
+  It runs no election that it meets under way and that counts on it: what was sent to it while it was down is missing. If
+  that election is over, it follows its leader, else it opens the next.
 
 Safe, because nobody re-enters a key: the frames of one key are one execution of the page on a fixed set of nodes, some of
 which stop, so there is at most one leader a key. Live, because after the last crash has been suspected by all, every new
@@ -83,8 +85,11 @@ class Reelection(Node):
     def port_to(self, position: Position) -> Port:
         return position
 
-    def enter(self, key: Key) -> None:
-        """Leave the election under way, if any, and take a fresh page for `key`; wait only, if it excludes this node."""
+    def enter(self, key: Key, watching: bool = False) -> None:
+        """Leave the election under way, if any, and take a fresh page for `key`; only wait, if it excludes this node.
+
+        It only waits, too, if it is `watching`: when it came back, the election was over.
+        """
         if self.page is not None:
             for name in sorted(self.page.armed):
                 self.page.cancel_timer(name)
@@ -95,7 +100,7 @@ class Reelection(Node):
         self.told: set[Position] = set()
         live, excluded = len(self.ids) - len(key[1]), self.position in key[1]
         self.alone = live == 1 and not excluded
-        if excluded or self.alone:
+        if excluded or watching or self.alone:
             return
         self.links = self.world(key[1])
         knows = self.page_class.model.knows
@@ -163,8 +168,11 @@ class Reelection(Node):
 
     def deliver(self, source: Position, port: Port, key: Key, msg: Message) -> bool:
         if key > self.key:
+            late = self.waits and self.position not in key[1]
             unknown = self.suspected.difference(key[1])
-            if unknown and self.position not in key[1]:
+            if late and type(msg) is Newer and msg.leader:
+                self.enter(key, watching=True)
+            elif late or (unknown and self.position not in key[1]):
                 self.open((key[0] + 1, tuple(sorted(unknown.union(key[1])))))
             else:
                 self.enter(key)

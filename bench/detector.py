@@ -3,7 +3,8 @@
 `perfect` is told by the engine. `heartbeat` is an eventually perfect detector (Chandra and Toueg, JACM 43(2), 1996) on the
 nodes' own links: in each period the leader sends a heartbeat to all and every node one to the next that it does not
 suspect, 2n - 1 in all. Who misses those of its predecessor or of the leader for longer than the timeout suspects them, and
-tells everybody. Who suspects a node asks it whether it lives, at once and then in turn; any answer means trust.
+tells everybody. Who suspects a node asks it now and then whether it lives, at once and then in turn; any answer means
+trust. Who comes back tells all that it crashed: no crash goes unsuspected, however short.
 """
 
 from typing import NamedTuple
@@ -21,7 +22,7 @@ class Heartbeat(Message, frozen=True):
 
 
 class Suspicion(Message, frozen=True):
-    """ "I suspect the node at `position`"; to that node: "do you live?" """
+    """ "I suspect the node at `position`"; to that node: "do you live?"; from that node: "I crashed, and am back" """
 
     position: Position
 
@@ -82,6 +83,8 @@ class HeartbeatDetector:
         suspected: positions that it suspects from the start.
         period, timeout: in ns.
         now: when it starts (ns).
+        back: whether the node crashed and comes back: its first message to all says so, since who came back before
+            anybody noticed has lost what was sent to it all the same.
 
     Attributes:
         suspected: positions that it suspects.
@@ -89,8 +92,16 @@ class HeartbeatDetector:
     """
 
     def __init__(
-        self, position: Position, n: int, suspected: set[Position], period: int, timeout: int, now: int
+        self,
+        position: Position,
+        n: int,
+        suspected: set[Position],
+        period: int,
+        timeout: int,
+        now: int,
+        back: bool = False,
     ) -> None:
+        self.back = back
         self.position, self.n, self.suspected = position, n, suspected
         self.period, self.timeout = period, timeout
         self.due = now
@@ -115,11 +126,17 @@ class HeartbeatDetector:
         """
         reaction = Reaction([], [], [])
         self.due = max(self.due + self.period, now + self.period // 2)
+        if self.back:
+            self.back = False
+            others = (one for one in range(self.n) if one != self.position)
+            reaction.sends.extend((one, Suspicion(self.position)) for one in others)
         if title:
             reaction.sends.extend((other, Heartbeat(title)) for other in range(self.n) if other != self.position)
         after, before = self.neighbour(1), self.neighbour(-1)
         if after is not None:
             reaction.sends.append((after, Heartbeat(title)))
+        if leader not in self.heard:  # it need not know yet that it leads; until then its successor sees to it
+            leader = None
         watched = {other for other in (before, leader) if other not in (None, self.position)} - self.suspected
         self.heard = {other: self.heard.get(other, now) for other in watched if other is not None}
         for other, last in list(self.heard.items()):
@@ -136,14 +153,15 @@ class HeartbeatDetector:
         """A detector's message arrives."""
         reaction = Reaction([], [], [])
         self.heard[source] = now
-        if source in self.suspected:
+        noticed = source in self.suspected
+        if noticed:
             self.suspected.discard(source)
             reaction.trusts.append(source)
             reaction.sends.append((source, Heartbeat(0)))  # it may suspect this node, too
         if isinstance(msg, Suspicion):
             if msg.position == self.position:
                 reaction.sends.append((source, Heartbeat(0)))
-            elif msg.position not in self.suspected:
+            elif msg.position not in self.suspected and not (msg.position == source and noticed):
                 self.suspect(msg.position, reaction)
                 reaction.sends.append((msg.position, Suspicion(msg.position)))
         return reaction

@@ -60,5 +60,5 @@ def test_the_command_of_a_failure_runs_the_same_scenario(tmp_path: Path) -> None
     out = subprocess.run([sys.executable, "-m", "bench", *command], capture_output=True, text=True, check=True).stdout
     row = json.loads(out)
     assert (row["seed"], row["ids"]) == (scenario.seed, ",".join(map(str, scenario.ids)))
-    assert (row["dead"], row["fault"]) == (",".join(map(str, scenario.dead)), str(scenario.fault))
+    assert (row["dead"], row["fault"]) == (",".join(map(str, scenario.dead)), scenario.fault)
     assert row["parameters"] == ",".join(f"{name}={value}" for name, value in scenario.parameters.items())

@@ -79,8 +79,19 @@ def test_a_coordinator_that_died_meanwhile_is_not_followed() -> None:
     node = bully(1, 3)
     node.suspected |= {3}
     node.deliver(2, 3, (0, ()), Coordinator(1, 3))
-    assert take(node)[0] == Save(Epoch(2))
+    assert take(node)[-1] == SetTimer("coordinator", 3)
     assert node.leader is None
+    node.on_timeout("coordinator")
+    assert take(node)[0] == Save(Epoch(2))
+
+
+def test_a_coordinator_that_is_trusted_again_is_followed() -> None:
+    node = bully(1, 3)
+    node.suspected |= {3}
+    node.deliver(2, 3, (0, ()), Coordinator(1, 3))
+    node.suspected -= {3}
+    node.on_trust(3)
+    assert node.leader == 3
 
 
 def test_what_is_stale_is_answered_with_the_current_coordinator() -> None:
@@ -111,10 +122,16 @@ def test_a_suspicion_matters_only_if_it_concerns_the_leader() -> None:
     assert take(node)[0] == Save(Epoch(2))
 
 
-def test_what_recovers_starts_after_the_epoch_it_saved() -> None:
+def test_what_recovers_listens_and_starts_after_every_epoch_it_knows_of() -> None:
     node = bully(3, 3)
     node.on_recover(Epoch(6))
+    assert take(node) == [SetTimer("coordinator", 3)]
+    node.on_timeout("coordinator")
     assert take(node)[:2] == [Save(Epoch(7)), Elect(3, 7)]
+    late = bully(3, 3)
+    late.on_recover(Epoch(6))
+    late.deliver(0, 1, (0, ()), Election(9))
+    assert Elect(3, 10) in take(late)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

@@ -20,7 +20,9 @@ Beyond the model   an Ok later than T: the weaker node announces itself, the str
 References   H. Garcia-Molina, Elections in a Distributed Computing System, IEEE Trans. Computers C-31(1), 1982, in the
              Election/Ok/Coordinator form of Tanenbaum and van Steen. Deviations: every message carries an epoch and a
              node is a candidate at most once an epoch (restarting on every Election costs 2^h messages); requests are
-             answered even after a Coordinator was seen; what is stale is answered with the current Coordinator.
+             answered even after a Coordinator was seen; what is stale is answered with the current Coordinator; who
+             recovers listens for T2 before it elects, in an epoch later than any it heard of: at once, in the epoch after
+             its last, it would lead beside whoever won that epoch meanwhile.
 """
 
 from algorithms.model import (
@@ -115,8 +117,8 @@ class Bully(Node):
     def init(self) -> None:
         self.started = False
         self.answered = False
-        self.rumour: Coordinator | None = None
-        self.returns = False  # back from a crash, and of no election yet: it might enter one that was over
+        self.rumour: Coordinator | None = None  # of a leader that is suspected
+        self.back = False  # after a crash, and not told yet which epoch it is
 
     def on_start(self) -> None:
         self.begin()
@@ -124,12 +126,13 @@ class Bully(Node):
     def on_suspect(self, port: Port) -> None:
         if port == self.leader:
             self.adopt(self.epoch + 1)
-        if self.leader is None and not self.returns:
+        if self.leader is None and not self.back:
             self.begin()
 
     def on_recover(self, record: Message | None) -> None:
-        self.adopt(record.epoch if isinstance(record, Epoch) else self.epoch)
-        self.returns = True
+        if isinstance(record, Epoch):
+            self.epoch = record.epoch
+        self.back = True
         self.set_timer("coordinator", self.coordinator_timeout)
 
     def on_trust(self, port: Port) -> None:
@@ -142,8 +145,8 @@ class Bully(Node):
 
     def adopt(self, epoch: int) -> None:
         """Forget the past and enter `epoch`."""
-        self.epoch, self.leader, self.started, self.answered, self.rumour = epoch, None, False, False, None
-        self.returns = False
+        self.epoch, self.leader, self.started, self.answered, self.back = epoch, None, False, False, False
+        self.rumour = None
         self.cancel_timer("answer")
         self.cancel_timer("coordinator")
         self.save(Epoch(epoch))
@@ -166,11 +169,9 @@ class Bully(Node):
         if msg.epoch < self.epoch and self.leader is not None:
             self.send(port, Coordinator(self.epoch, self.leader))
             return
-        if self.returns:
-            self.epoch = max(self.epoch, msg.epoch)
-            self.send(port, Ok(msg.epoch))
-            return
-        if msg.epoch > self.epoch:
+        if self.back:  # somebody may have won this epoch while nobody was here to object
+            self.adopt(max(msg.epoch, self.epoch) + 1)
+        elif msg.epoch > self.epoch:
             self.adopt(msg.epoch)
         self.send(port, Ok(msg.epoch))
         self.begin()
@@ -209,7 +210,7 @@ class Bully(Node):
         else:
             if msg.epoch > self.epoch:
                 self.adopt(msg.epoch)
-            self.returns = False
+            self.back = False
             self.cancel_timer("answer")
             self.cancel_timer("coordinator")
             self.elect(msg.leader, msg.epoch)

@@ -1,7 +1,8 @@
 """Engine `simulate`: the same pages in virtual time, by a heap of events; same seed, same trace.
 
 Links are FIFO; every hop takes what the latency model draws from the network's own stream. Time is in whole ns, so that
-nothing depends on how floats are rounded. Nothing of the wall clock enters a row.
+nothing depends on how floats are rounded. Nothing of the wall clock enters a row. What goes wrong with links, and with
+nodes that come back, is in `adversity`.
 """
 
 import gc
@@ -16,16 +17,14 @@ from typing import Any
 
 import msgspec
 
-from algorithms.model import CancelTimer, Effect, Elect, Message, Node, Position, Send, SetTimer
+from algorithms.model import CancelTimer, Effect, Elect, Message, Node, Position, Save, Send, SetTimer
+from bench.engines.adversity import LATE, NEWS, RECOVER, START, SUSPECT, TIMER, Adversity, Event
+from bench.faults import LEADER, VICTIM, Plan, Strike
 from bench.latency import make_sampler
-from bench.observe import Execution, Fired, Monitor
+from bench.observe import Execution, Fired, Monitor, classify
 from bench.scenario import Scenario, choose_initiators, find_algorithm, node_maker
 
-TIMER, START, SUSPECT = -1, -2, -3  # in place of a source: the event is no message
 encode = msgspec.msgpack.Encoder().encode
-
-# time, order, target, source (or what it is), port (or a timer's name, a suspect), key, depth, message, tally, time sent
-Event = tuple[int, int, Position, Position, Any, Any, int, Any, Any, int]
 
 Put = Callable[[list[Event], Event], object]
 Observer = Callable[[int, Position, Position, Message, int], None]
@@ -43,14 +42,20 @@ class Simulation:
         order: of the event that was scheduled last.
         arrivals: the last arrival on each link: by source if a node has `one_link`, else by `source * n + target`.
         tallies: messages by kind and size; a message in flight carries its own.
+        saved: the record of each position that put one on stable storage.
+        struck: whom each fault struck last.
+        adversity: what goes wrong beyond crashes that all are told of; None if nothing does.
     """
 
     def __init__(self, scenario: Scenario, observer: Observer | None = None) -> None:
         self.scenario, self.observer = scenario, observer
         self.page = find_algorithm(scenario.algorithm)
         n = scenario.n
-        steady = scenario.fault.name == "none" and len(scenario.live) > 1  # nobody will be suspected
-        make = node_maker(scenario, steady)
+        times = scenario.times
+        calm = times is None and all(fault.name == "none" for fault in scenario.faults)
+        self.plan = Plan() if calm else scenario.plan
+        steady = calm and len(scenario.live) > 1  # nobody will be suspected
+        self.make = make = node_maker(scenario, steady)
         self.nodes: list[Node | None] = [None] * n
         shared: list[Effect] = []
         for position in scenario.live:
@@ -68,16 +73,24 @@ class Simulation:
             array("q", bytes(8 * n)) if self.one_link else defaultdict(int)
         )
         self.epochs = [0] * n
+        self.saved: dict[Position, Message] = {}
+        self.struck: dict[str, Position] = {}
         self.monitor = Monitor(scenario.ids)
+        self.execution = Execution(monitor=self.monitor)
+        told = all(strike.what == "crash" for strike in self.plan.strikes) and times is None
+        smooth = told and self.plan.ambush is None and not self.plan.rates
+        self.adversity = None if smooth else Adversity(self, self.plan, times)
         claims = getattr(self.page, "claims", None)
         self.drawn = claims.drawn if claims is not None else None
+        self.max_hop = self.false_suspicions = 0  # of the set-up, too, as violations are
         self.count_from_now()
 
     def count_from_now(self) -> None:
         """The measured interval begins, with nothing in flight: forget what was counted."""
         n = self.scenario.n
         self.tallies: dict[tuple[type[Message], int], list[int]] = defaultdict(lambda: [0])
-        self.received = self.lost = self.stale = self.timeouts = self.max_hop = self.deepest = 0
+        self.received = self.lost = self.stale = self.timeouts = self.deepest = 0
+        self.duplicated = self.dropped = 0
         self.depths, self.sent_by = array("q", bytes(8 * n)), [0] * n
         self.draws: dict[Position, dict[Message, int]] = {}
         self.monitor.begin()
@@ -92,13 +105,22 @@ class Simulation:
         heap, nodes, depths, epochs, sent_by = self.heap, self.nodes, self.depths, self.epochs, self.sent_by
         arrivals, one_link, n, tallies, drawn = self.arrivals, self.one_link, self.scenario.n, self.tallies, self.drawn
         page, handlers = self.page if self.page.deliver is Node.deliver else None, self.page._handlers
-        observer, delay = self.observer, self.delay
+        observer, delay, adversity = self.observer, self.delay, self.adversity
         received = lost = stale = 0
         max_hop, deepest, at, order = self.max_hop, self.deepest, self.now, self.order
         while heap:
             now, mark, target, source, port, key, depth, msg, tally, sent = heap[0]
             if now > limit:
                 break
+            if adversity is not None:
+                if adversity.flooded:
+                    break
+                self.now, self.order = at, order
+                handled = adversity.divert(heap[0])
+                at, order = self.now, self.order
+                if handled:
+                    heappop(heap)
+                    continue
             node = nodes[target]
             if source >= 0:
                 at = now
@@ -136,6 +158,16 @@ class Simulation:
                         self.carry_out(now, node, target, effect)
                         order = self.order
                         continue
+                    if adversity is not None:
+                        if depth > deepest:
+                            deepest = depth
+                        peer, port = node.links[effect.port]
+                        self.order = order
+                        lives = adversity.transmit(now, target, peer, port, node.key, depth, effect.msg)
+                        order = self.order
+                        if not lives:
+                            break
+                        continue
                     if effect.msg is not msg:  # one passed on keeps its tally: encoding it again 1.09-1.12
                         msg = effect.msg
                         kind = type(msg)
@@ -171,11 +203,21 @@ class Simulation:
             self.timeouts += 1
             node.fire(detail)
             return True
-        self.monitor.wake(now)
         if what == START:
+            self.monitor.wake(now)
             node.on_start()
-        else:
+        elif what == SUSPECT:
+            self.monitor.wake(now)
             node.on_suspect(node.port_to(detail))
+        elif what == RECOVER:
+            node.on_recover(self.saved.get(position))
+            if all(type(effect) is SetTimer for effect in node.effects):  # it waits, and takes part in no election yet
+                self.epochs[position] = node.epoch
+        elif what == NEWS:
+            source, key, msg = detail
+            node.deliver(source, node.port_to(source), key, msg)
+        else:
+            node.on_trust(node.port_to(detail))
         return True
 
     def carry_out(self, now: int, node: Node, position: Position, effect: Effect) -> None:
@@ -185,78 +227,225 @@ class Simulation:
             self.monitor.elect(now, position, effect.leader, effect.term or node.epoch, check)
         elif type(effect) is SetTimer:
             self.order += 1
-            self.timers[position, effect.name] = self.order
+            mark = self.timers[position, effect.name] = LATE + self.order
             due = now + max(0, int(effect.delay * self.delta))
-            heappush(self.heap, (due, self.order, position, TIMER, effect.name, None, 0, None, None, now))
+            heappush(self.heap, (due, mark, position, TIMER, effect.name, None, 0, None, None, now))
         elif type(effect) is CancelTimer:
             self.timers.pop((position, effect.name), None)
+        elif type(effect) is Save:
+            self.saved[position] = effect.record
+
+    def tally(self, position: Position, msg: Message) -> list[int]:
+        """Count a message that `position` sends, as the loop does; returns where those like it are counted."""
+        kind = type(msg)
+        tally = self.tallies[kind, len(encode(msg))]
+        tally[0] += 1
+        if classify(kind) != "detector":
+            self.sent_by[position] += 1
+        if kind is self.drawn and (value := getattr(msg, "value")) is not None:  # noqa: B009
+            self.draws.setdefault(position, {})[msg] = value
+        return tally
 
     # -- the trial ---------------------------------------------------------------------------------------------------
 
-    def schedule(self, position: Position, what: int, detail: Any = None) -> None:
-        """Let something that is no message happen to a node now, before anything is delivered."""
+    def schedule(self, position: Position, what: int, detail: Any = None, time: int | None = None) -> None:
+        """Let something that is no message happen to a node: now, before anything is delivered, unless `time` is given."""
         self.order += 1
-        heappush(self.heap, (self.now, self.order, position, what, detail, None, 0, None, None, self.now))
+        due = self.now if time is None else time
+        heappush(self.heap, (due, self.order, position, what, detail, None, 0, None, None, due))
+
+    @property
+    def live(self) -> tuple[Position, ...]:
+        """Positions that are up."""
+        return tuple(position for position, node in enumerate(self.nodes) if node is not None)
 
     def start(self, initiators: tuple[Position, ...]) -> None:
         """Wake the initiators."""
         for position in initiators:
             self.schedule(position, START)
+        if self.adversity is not None:
+            for position in self.live:
+                self.adversity.watch(position, self.scenario.dead)
 
-    def crash(self, name: str, victims: tuple[Position, ...], execution: Execution) -> None:
-        """The victims stop at once; what they sent before arrives."""
-        execution.began = self.now
-        for victim in victims:
-            self.nodes[victim] = None
-            self.monitor.die(self.now, victim)
-            execution.fired.append(Fired(name, victim, self.now))
+    def agreed(self) -> Position | None:
+        """Where the live leader is whom all live nodes agree on; None if there is none."""
+        leaders = {node.leader for node in self.nodes if node is not None}
+        leader = leaders.pop() if len(leaders) == 1 else None
+        position = self.scenario.ids.index(leader) if leader is not None else None
+        return position if position is not None and self.nodes[position] is not None else None
+
+    def find_leader(self) -> Position | None:
+        """Where the live leader is whom most live nodes follow, the first of several; None if there is none."""
+        votes: dict[Position, int] = defaultdict(int)
+        for node in self.nodes:
+            if node is not None and node.leader is not None:
+                votes[self.scenario.ids.index(node.leader)] += 1
+        return max((p for p in sorted(votes) if self.nodes[p] is not None), key=votes.__getitem__, default=None)
+
+    def role_of(self, position: Position) -> str:
+        """Whether a live node leads, follows or has no leader."""
+        node = self.nodes[position]
+        if node is None:
+            return ""
+        if node.leader is None:
+            return "candidate"
+        return "leader" if node.leader == self.scenario.ids[position] else "follower"
+
+    def crash(self, victims: list[tuple[str, Position]]) -> None:
+        """Nodes stop at once, each by a fault; what they sent before arrives. A perfect detector tells the others."""
+        positions = tuple(position for _, position in victims)
+        self.note_first(positions[0])
+        for name, position in victims:
+            self.execution.fired.append(Fired(name, "crash", position, self.now, self.role_of(position)))
+            self.struck[name] = position
+        for position in positions:
+            self.nodes[position] = None
+            self.monitor.die(self.now, position)
+            for timer in [timer for timer in self.timers if timer[0] == position]:
+                del self.timers[timer]
+            if self.adversity is not None:
+                self.adversity.forget(position)
+        survivors = self.live
+        if survivors and (self.adversity is None or self.adversity.times is None):
+            scenario = self.scenario
+            self.suspect(positions, choose_initiators(scenario.initiators, survivors, scenario.seed, positions[0]))
+
+    def note_first(self, victim: Position | None) -> None:
+        """Times are counted from the first fault that strikes, and who acts on it starts the election that is measured."""
+        execution, scenario = self.execution, self.scenario
+        if any(fired.what != "rate" for fired in execution.fired):
+            return
+        execution.began, self.monitor.first = self.now, None
+        others = tuple(position for position in self.live if position != victim)
+        if self.plan.settled and others:
+            execution.initiators = choose_initiators(scenario.initiators, others, scenario.seed, victim)
 
     def suspect(self, victims: tuple[Position, ...], acting: tuple[Position, ...]) -> None:
-        """All survivors learn of the crash; those of `acting`, and who has no leader yet, act on it."""
-        live = [(position, node) for position, node in enumerate(self.nodes) if node is not None]
+        """All others suspect the victims; those of `acting`, and who has no leader yet, act on it.
+
+        Whose leader is dead already is told so again: who was to act on that may be the one that crashed now.
+        """
+        live = [(p, node) for p, node in enumerate(self.nodes) if node is not None and p not in victims]
         for _, node in live:
             node.suspected |= {node.port_to(victim) for victim in victims}
         act = {*acting, *(position for position, node in live if node.leader is None)}
-        self.monitor.first = None
-        for position, _ in live:
-            for victim in victims if position in act else ():
+        for position, node in live:
+            leader = self.scenario.ids.index(node.leader) if node.leader is not None else position
+            again = () if self.nodes[leader] is not None or leader in victims else (leader,)
+            for victim in (*victims, *again) if position in act else ():
                 self.schedule(position, SUSPECT, victim)
 
+    def aim(self, strike: Strike) -> Position:
+        """At whom a strike goes now; -1 if at nobody."""
+        if strike.position == LEADER:
+            leader = self.find_leader()
+            return -1 if leader is None else leader
+        return self.struck.get(strike.fault, -1) if strike.position == VICTIM else strike.position
+
+    def strike(self, strikes: list[Strike]) -> None:
+        """Carry out what strikes now. What finds no target has not fired; who crash at once are told of at once."""
+        victims: list[tuple[str, Position]] = []
+        for strike in strikes:
+            if strike.what == "crash":
+                position = self.aim(strike)
+                if (
+                    position >= 0
+                    and self.nodes[position] is not None
+                    and position not in [struck for _, struck in victims]
+                ):
+                    victims.append((strike.fault, position))
+                    if strike.waits:  # the last election of a cascade is the one that times are about
+                        self.execution.began, self.monitor.first = self.now, None
+                continue
+            if victims:
+                self.crash(victims)
+                victims = []
+            self.strike_otherwise(strike)
+        if victims:
+            self.crash(victims)
+
+    def strike_otherwise(self, strike: Strike) -> None:
+        """Carry out a strike that is no crash."""
+        assert self.adversity is not None
+        position = self.aim(strike)
+        role = self.role_of(position) if position >= 0 else ""
+        if not self.adversity.strike(strike, position):
+            return
+        self.note_first(position)
+        if position >= 0:
+            self.struck[strike.fault] = position
+        links = strike.what in ("cut", "heal")
+        whom = (-1, "") if links else (position, role or self.role_of(position))
+        self.execution.fired.append(Fired(strike.fault, strike.what, whom[0], self.now, whom[1], strike.planned))
+
+    def advance(self, limit: int) -> bool:
+        """Handle events up to `limit`, or until nothing is left to happen; returns whether that is so."""
+        return self.run_until(limit) if self.adversity is None else self.adversity.advance(limit)
+
+    @property
+    def clock(self) -> int:
+        """The time until which all was handled, if nothing is left to happen."""
+        return self.now if self.adversity is None else self.adversity.clock
+
+    def pursue(self, horizon: int) -> bool:
+        """Carry out the strikes of the plan, each in its time, until all is over; returns whether that was in time."""
+        base = self.now
+        timed = [strike for strike in self.plan.strikes if not strike.waits]
+        waiting = [strike for strike in self.plan.strikes if strike.waits]
+        while True:
+            due = base + int(timed[0].at * 1e9) if timed else horizon
+            limit = min(due, horizon)
+            quiet = bool(waiting or not timed) and self.advance(limit)
+            if quiet and waiting and self.agreed() is not None:
+                then = self.clock + int(waiting[0].at * 1e9)
+                if then <= limit:
+                    self.strike_at(then, [waiting.pop(0)])
+                    continue
+            if not timed:
+                return quiet and not (waiting and self.agreed() is not None)
+            if due > horizon:
+                self.run_until(horizon)
+                return False
+            together = [strike for strike in timed if base + int(strike.at * 1e9) == due]
+            del timed[: len(together)]
+            self.strike_at(due, together)
+
+    def strike_at(self, time: int, strikes: list[Strike]) -> None:
+        """Handle all until `time`, and strike then."""
+        self.run_until(time)
+        self.now = time
+        if self.adversity is not None:
+            self.adversity.clock = time
+        self.strike(strikes)
+
     def run(self) -> Execution:
-        """Run the trial from start to quiescence or horizon, with its fault."""
-        scenario, execution, horizon = self.scenario, Execution(monitor=self.monitor), int(self.scenario.horizon * 1e9)
-        name, live, policy, seed = scenario.fault.name, scenario.live, scenario.initiators, scenario.seed
-        execution.initiators = choose_initiators(policy, live, seed)
-        self.start(live if name == "leader-crash" else execution.initiators)
-        blow = plan_blow(scenario.fault, scenario.ids, scenario.dead, f"{seed}")
-        if blow is not None:
-            execution.planned = len(blow.victims)
-            self.run_until(min(horizon, int(blow.after * 1e9)))
-            self.now = int(blow.after * 1e9)
-            self.crash(name, blow.victims, execution)
-            survivors = tuple(p for p in live if p not in blow.victims)
-            if survivors:
-                self.suspect(blow.victims, choose_initiators(policy, survivors, seed, blow.victims[0]))
-        quiet = self.run_until(horizon)
-        if name == "leader-crash":
-            execution.planned = 1
-            leaders = {node.leader for node in self.nodes if node is not None}
-            leader = leaders.pop() if len(leaders) == 1 else None
-            if quiet and leader is not None and self.nodes[victim := scenario.ids.index(leader)] is not None:
-                self.count_from_now()
-                self.crash(name, (victim,), execution)
-                execution.counted_from = self.now
-                survivors = tuple(p for p in live if p != victim)
-                if survivors:
-                    execution.initiators = choose_initiators(policy, survivors, seed, victim)
-                    self.suspect((victim,), execution.initiators)
-                quiet = self.run_until(horizon)
+        """Run the trial from start to quiescence or horizon, with its faults."""
+        scenario, execution, plan, adversity = self.scenario, self.execution, self.plan, self.adversity
+        horizon = int(scenario.horizon * 1e9)
+        execution.initiators = choose_initiators(scenario.initiators, scenario.live, scenario.seed)
+        execution.planned = plan.planned
+        self.start(scenario.live if plan.settled else execution.initiators)
+        quiet = plan.settled and self.advance(horizon)
+        if quiet and self.agreed() is not None:
+            self.now = self.clock
+            self.count_from_now()
+            execution.began = execution.counted_from = self.now
+        if not plan.settled or (quiet and self.agreed() is not None):
+            if adversity is not None:
+                adversity.begin(self.now)
+            quiet = self.pursue(horizon)
         execution.stop = "quiescent" if quiet else "horizon"
+        if quiet and adversity is not None:
+            execution.stop = "settled" if adversity.settled else "quiescent"
+            adversity.silence()
         return self.conclude(execution)
 
     def conclude(self, execution: Execution) -> Execution:
         """Hand over what was counted."""
-        dead = [self.nodes[event[2]] is None for event in self.heap if event[3] >= 0]
+        if self.adversity is None:
+            dead = [self.nodes[event[2]] is None for event in self.heap if event[3] >= 0]
+        else:
+            dead = list(self.adversity.pending())
         execution.end = self.now
         for (kind, size), (messages,) in self.tallies.items():
             execution.sent[kind] = execution.sent.get(kind, 0) + messages
@@ -264,8 +453,10 @@ class Simulation:
         execution.sent_by_node = max(self.sent_by)
         execution.received, execution.stale, execution.timeouts = self.received, self.stale, self.timeouts
         execution.lost, execution.in_flight = self.lost + sum(dead), len(dead) - sum(dead)
+        execution.duplicated, execution.dropped = self.duplicated, self.dropped
+        execution.false_suspicions = self.false_suspicions
         execution.depth, execution.max_hop = self.deepest, self.max_hop
-        execution.live = tuple(position for position, node in enumerate(self.nodes) if node is not None)
+        execution.live = self.live
         execution.draws = {position: tuple(drawn.values()) for position, drawn in self.draws.items()}
         return execution
 

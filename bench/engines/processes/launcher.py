@@ -442,7 +442,7 @@ class Cluster:
                 if first:
                     observation.began, first = time.monotonic_ns(), False
                 self.strike(together, scenario, observation, dirty)
-                quiet = False
+                quiet, changed = False, time.monotonic()
                 continue
             until = math.inf if not strikes or strikes[0].waits else base + strikes[0].at
             stop = self.await_quiet(label, deadline, dirty, until)
@@ -459,7 +459,8 @@ class Cluster:
                 if self.suspects() != words:
                     words, changed = self.suspects(), now
                 right = set(words.values()) <= {self.checksum_of_dead()}
-                if not right and now - changed < 2 * scenario.times.timeout:
+                patience = scenario.times.period if right else 2 * scenario.times.timeout  # news may be under way
+                if now - changed < patience:
                     time.sleep(scenario.times.period / 4)
                     continue
                 if not strikes:

@@ -158,19 +158,20 @@ def is_proven(fired: Fired, observation: Observation, scenario: Scenario) -> boo
 
 
 def count_false_suspicions(observation: Observation) -> int:
-    """How often a node began to suspect one that lived (a paused one does)."""
-    spans: dict[Position, list[tuple[int, int]]] = {}
+    """How often a node began to suspect one that had not crashed since it last suspected it (a paused one has not)."""
+    crashes: dict[Position, list[int]] = {}
     for fired in observation.fired:
         if fired.what == "crash":
-            spans.setdefault(fired.position, []).append((fired.time, FOREVER))
-        elif fired.what == "recover" and fired.position in spans:
-            spans[fired.position][-1] = (spans[fired.position][-1][0], fired.time)
-    return sum(
-        not any(begin <= record.time <= end for begin, end in spans.get(record.peer, ()))
-        for state in observation.nodes
-        for record in records(state)
-        if record.what == shm.SUSPECTED and record.time >= observation.counted_from
-    )
+            crashes.setdefault(fired.position, []).append(fired.time)
+    false = 0
+    for state in observation.nodes:
+        last: dict[Position, int] = {}
+        for record in records(state):
+            if record.what == shm.SUSPECTED and record.time >= observation.counted_from:
+                since = last.get(record.peer, 0)
+                false += not any(since < time <= record.time for time in crashes.get(record.peer, ()))
+                last[record.peer] = record.time
+    return false
 
 
 def find_draws(observation: Observation, scenario: Scenario) -> dict[Position, tuple[int, ...]]:

@@ -81,7 +81,7 @@ class Worker:
 
         A later `incarnation` goes on counting where the one before was killed, by its log, and remembers what it saved.
         """
-        self.generation = generation
+        self.generation, self.incarnation = generation, incarnation
         self.scenario = _decode_scenario(self.memory.read_scenario())
         kinds = kinds_of(find_algorithm(self.scenario.algorithm))
         if self.kinds != kinds:
@@ -298,7 +298,8 @@ class Worker:
             n, now = self.scenario.n, time.monotonic_ns()
             period, timeout = int(self.times.period * 1e9), int(self.times.timeout * 1e9)
             suspected = {position for position in range(n) if position in self.scenario.dead}
-            self.detector = HeartbeatDetector(self.position, n, suspected, period, timeout, now)
+            back = self.incarnation > 0
+            self.detector = HeartbeatDetector(self.position, n, suspected, period, timeout, now, back)
             self.show_suspects()
 
     def beat(self, now: int) -> None:
