@@ -125,7 +125,7 @@ class Bully(Node):
     def on_suspect(self, port: Port) -> None:
         if port == self.leader:
             self.adopt(self.epoch + 1)
-        if self.leader is None:
+        if self.leader is None and not self.back:
             self.begin()
 
     def on_recover(self, record: Message | None) -> None:
@@ -201,6 +201,7 @@ class Bully(Node):
         else:
             if msg.epoch > self.epoch:
                 self.adopt(msg.epoch)
+            self.back = False
             self.cancel_timer("answer")
             self.cancel_timer("coordinator")
             self.elect(msg.leader, msg.epoch)
