@@ -162,9 +162,10 @@ class Bully(Node):
         if msg.epoch < self.epoch and self.leader is not None:
             self.send(port, Coordinator(self.epoch, self.leader))
             return
-        if self.back:  # somebody may have won this epoch while nobody was here to object
-            self.adopt(max(msg.epoch, self.epoch) + 1)
-        elif msg.epoch > self.epoch:
+        if self.back:  # somebody may win this epoch who asked while nobody was here to object
+            self.epoch = max(self.epoch, msg.epoch)
+            return
+        if msg.epoch > self.epoch:
             self.adopt(msg.epoch)
         self.send(port, Ok(msg.epoch))
         self.begin()
@@ -196,6 +197,9 @@ class Bully(Node):
         elif (
             msg.leader < self.id or msg.leader in self.suspected
         ):  # weaker than this node, or dead when its news arrives
+            if self.back:
+                self.epoch = msg.epoch
+                return
             self.adopt(msg.epoch + 1)
             self.begin()
         else:
