@@ -177,7 +177,7 @@ def test_a_simulated_run_is_the_same_twice_and_can_be_resumed(tmp_path: Path) ->
 
 
 def test_bad_latency_gets_one_line(tmp_path: Path) -> None:
-    for words in (("--latency", "soon"), ("--latency", "5ms", "-e", "processes")):
+    for words in (("--latency", "soon"), ("--latency", "soon", "-e", "processes")):
         done = run_cli(tmp_path / "run", *words)
         assert done.returncode == 2
         assert done.stderr.startswith("election-bench: --latency: ")

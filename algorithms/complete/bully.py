@@ -169,9 +169,10 @@ class Bully(Node):
         if msg.epoch < self.epoch and self.leader is not None:
             self.send(port, Coordinator(self.epoch, self.leader))
             return
-        if self.back:  # somebody may have won this epoch while nobody was here to object
-            self.adopt(max(msg.epoch, self.epoch) + 1)
-        elif msg.epoch > self.epoch:
+        if self.back:  # somebody may win this epoch who asked while nobody was here to object
+            self.epoch = max(self.epoch, msg.epoch)
+            return
+        if msg.epoch > self.epoch:
             self.adopt(msg.epoch)
         self.send(port, Ok(msg.epoch))
         self.begin()
@@ -200,6 +201,8 @@ class Bully(Node):
         if (msg.epoch, msg.leader) < (self.epoch, self.leader or 0):
             if self.leader is not None:
                 self.send(port, Coordinator(self.epoch, self.leader))
+        elif self.back and (msg.leader < self.id or msg.leader in self.suspected):
+            self.epoch, self.rumour = msg.epoch, msg  # it listens on, and takes part in the next
         elif msg.leader < self.id:
             self.adopt(msg.epoch + 1)
             self.begin()

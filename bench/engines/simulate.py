@@ -396,7 +396,8 @@ class Simulation:
             due = base + int(timed[0].at * 1e9) if timed else horizon
             limit = min(due, horizon)
             quiet = bool(waiting or not timed) and self.advance(limit)
-            if quiet and waiting and self.agreed() is not None:
+            turn = bool(waiting) and all(strike.fault != waiting[0].fault for strike in timed)
+            if quiet and turn and self.agreed() is not None:
                 then = self.clock + int(waiting[0].at * 1e9)
                 if then <= limit:
                     self.strike_at(then, [waiting.pop(0)])
