@@ -6,6 +6,7 @@ are told apart by the colour-blind, too. Figures are drawn without pyplot, and t
 
 import itertools
 import math
+import re
 import textwrap
 import zlib
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from bench.analyse import (
+    P95_TRIALS,
     PHASES,
     Results,
     algorithm_label,
@@ -102,6 +104,12 @@ def save_figure(figure: Figure, stem: Path) -> None:
         figure.savefig(stem.with_suffix(".png"), dpi=150, metadata={"Software": None})
 
 
+def _wrap(text: str, width: int) -> list[str]:
+    """Lines of at most `width` characters; what is around an equals sign and a number with its unit stay together."""
+    joined = re.sub(r" = |(?<=\d) (?=ms)|: (?=processes|simulate)", lambda found: found[0].replace(" ", "\xa0"), text)
+    return [line.replace("\xa0", " ") for line in textwrap.wrap(joined, width)]
+
+
 def _sheet(
     title: str,
     subtitle: str,
@@ -114,7 +122,7 @@ def _sheet(
     """An empty figure with a headed row of panels, each of `size` inches; legend between head and panels."""
     columns = min(panels, columns)
     rows, width = math.ceil(panels / columns), max(7.2, columns * size[0])
-    head, small = textwrap.wrap(title, int(width * 9.8)), textwrap.wrap(subtitle, int(width * 15.5))
+    head, small = _wrap(title, int(width * 9.8)), _wrap(subtitle, int(width * 15.5))
     per_row = max(1, int(width / 1.28))
     top = 0.12 + 0.24 * len(head) + 0.19 * len(small) + 0.24 * math.ceil(len(handles) / per_row)
     height = top + rows * size[1]
@@ -439,7 +447,7 @@ class Strip(NamedTuple):
 
     Attributes:
         column: of the trials, in seconds if `scale` is 1e3.
-        title, xlabel: what is written above and below.
+        title, xlabel: what is written above, unless the panel is alone, and below.
         scale: factor on the values.
         usual: a value to mark with a line, and what it is.
     """
@@ -452,7 +460,7 @@ class Strip(NamedTuple):
 
 
 def _fault_rows(results: Results, column: str | None = None) -> dict[str, pd.DataFrame]:
-    """The finished trials at the largest common n of each fault, by its label; only those with a value above 0, if asked."""
+    """The finished trials at the largest common n, by label of the fault; only faults with values above 0, if asked."""
     shown, rows = {}, results.finished
     sizes = {fault: results.largest_n(fault) for fault in _finished_faults(results)}
     for fault, n in sizes.items():
@@ -482,13 +490,13 @@ def _sizes(results: Results) -> str:
 def _strip_sheet(results: Results, title: str, words: str, strips: Sequence[Strip], only: str | None = None) -> Figure:
     """Every trial as a point, a row a fault and in it a lane an algorithm: medians as markers, 95th percentiles as bars."""
     faults, count = _fault_rows(results, only), len(results.algorithms)
-    keys: list[Artist] = [
-        Line2D([], [], color=_GREY, marker=".", linestyle="none", markersize=4, label="a trial"),
-        Line2D([], [], color=_GREY, marker="|", linestyle="none", markersize=9, markeredgewidth=1.6, label="p95"),
-    ]
+    dot: Any = {"color": _GREY, "linestyle": "none"}
+    keys: list[Artist] = [Line2D([], [], marker=".", markersize=5, label="a trial", **dot)]
+    if results.summary["finished"].max() >= P95_TRIALS:
+        keys.append(Line2D([], [], marker="|", markersize=9, markeredgewidth=1.6, label="p95", **dot))
     keys += [Line2D([], [], color=_GREY, linewidth=1.0, linestyle=_DASHED, label=s.usual[1]) for s in strips if s.usual]
     subtitle = _describe(results, words, results.noticed, _sizes(results), "marker: median")
-    size = (9.2 if len(strips) == 1 else 5.6, 0.75 + len(faults) * max(0.36, 0.085 * count))
+    size = (9.2 if len(strips) == 1 else 5.6, 0.75 + len(faults) * max(0.4, 0.088 * count))
     figure, axes = _sheet(title, subtitle, [*_algorithm_handles(results), *keys], len(strips), size, columns=2)
     for axis, strip in zip(axes, strips, strict=True):
         for row, trials in enumerate(faults.values()):
@@ -500,15 +508,16 @@ def _strip_sheet(results: Results, title: str, words: str, strips: Sequence[Stri
             axis.axvline(strip.usual[0], color=_GREY, linewidth=1.0, linestyle=_DASHED, zorder=1)
         _set_strip_axis(axis, pd.concat(list(faults.values()))[strip.column].dropna() * strip.scale)
         _set_fault_axis(axis, list(faults) if axis is axes[0] else [""] * len(faults))
-        axis.set(title=strip.title, xlabel=strip.xlabel)
+        axis.set(title=strip.title if len(strips) > 1 else "", xlabel=strip.xlabel)
     return figure
 
 
 def _draw_lane(axis: Axes, name: str, sample: "pd.Series[float]", y: float) -> None:
     """One algorithm's trials under one fault."""
     colour, marker = algorithm_style(name)
-    axis.plot(sample, [y] * len(sample), ".", color=colour, markersize=3.5, alpha=0.55, markeredgewidth=0)
-    axis.plot(sample.quantile(0.95), y, "|", color=colour, markersize=8, markeredgewidth=1.4)
+    axis.plot(sample, [y] * len(sample), ".", color=colour, markersize=4.5, alpha=0.6, markeredgewidth=0)
+    if len(sample) >= P95_TRIALS:
+        axis.plot(sample.quantile(0.95), y, "|", color=colour, markersize=8, markeredgewidth=1.4)
     axis.plot(sample.median(), y, marker, color=colour, markersize=5.5, markeredgecolor="white", markeredgewidth=0.5)
 
 
@@ -593,7 +602,7 @@ def plot_phases_by_fault(results: Results) -> Figure:
     faults = _fault_rows(results)
     words = "median of each phase, after the last crash; their sum at the bar's end"
     subtitle = _describe(results, words, results.noticed, _sizes(results))
-    size = (4.6, 0.75 + 0.34 * len(faults))
+    size = (4.6, 0.75 + 0.31 * len(faults))
     title = find_largest_phase(results)
     figure, axes = _sheet(title, subtitle, handles, len(results.algorithms), size, columns=3, share=True)
     widest = 1.0
@@ -606,7 +615,8 @@ def plot_phases_by_fault(results: Results) -> Figure:
                 look: Any = {"color": colour, "hatch": hatch, "edgecolor": "#333333", "linewidth": 0.5 if value else 0}
                 axis.barh(row, value, left=left, height=0.6, **look)
                 left += value
-            text = format_ms(left / 1e3) if medians.notna().any() else "no trial to show"
+            text = format_ms(left / 1e3) + (", no agreement" if np.isnan(medians["elect_s"]) else "")
+            text = text if left else "none to show"
             axis.annotate(text, (left, row), (3, 0), textcoords="offset points", va="center", size=7.5, color=_GREY)
             widest = max(widest, left)
         axis.set(title=algorithm_label(name), xlabel="time (ms)")

@@ -41,7 +41,7 @@ def make_trial(number: int, algorithm: str = "bully", n: int = 8, fault: str = "
         within_model=True, max_hop_s=1e-4, false_suspicions=0, delta_s=0.05, faults_planned=int(crashed),
         faults_fired=int(crashed), fault_log="", messages=n * n, announcements=n, detector_messages=0, stale_messages=0,
         sent=n * n, duplicated=0, received=n * n, dropped=0, lost=0, in_flight=0, bytes=9 * n * n, max_sent_by_node=n,
-        causal_depth=3, epochs=1, timeouts=0, detect_s=5e-4 if crashed else None, elect_s=1e-3 * (number + 1),
+        causal_depth=3, epochs=1, timeouts=0, churn=0, detect_s=5e-4 if crashed else None, elect_s=1e-3 * (number + 1),
         agree_s=2e-3 * (number + 1), quiet_s=1e-4, leaderless_s=2e-3, overlap_s=0.0, wall_s=0.01, cpu_s=0.002,
         max_rss_kb=16000, ctx_switches=20, log_lost=0, error="",
     )  # fmt: skip
