@@ -500,6 +500,7 @@ def find_headlines(results: Results) -> list[str]:
         sentences += [find_fewest_messages(head, faults[-1]), *(find_fastest(head, fault) for fault in faults)]
         sentences += [crash] if (crash := find_crash_cost(head)) else []
     if not disturbed.finished.empty:
+        sentences += [find_noticing(disturbed)] if disturbed.finished["detect_s"].any() else []
         sentences.append(find_longest_leaderless(disturbed))
         sentences += [find_longest_overlap(disturbed)] if disturbed.finished["overlap_s"].any() else []
     if sentences:
@@ -632,11 +633,11 @@ def find_longest_overlap(results: Results) -> str:
 
 
 def find_noticing(results: Results) -> str:
-    """How long noticing takes beside electing, after a leader crash if there is one."""
+    """How long noticing takes beside electing: after a leader crash if there is one."""
     rows, where = _largest(results), "medians over all faults"
     if (crashes := rows["fault"].map(told_fault) == "leader-crash").any():
         rows = rows[crashes]
-        where = f"medians after a leader crash, n = {rows['n'].iloc[0]}"
+        where = f"medians, {fault_label(rows['fault'].iloc[0])}, n = {rows['n'].iloc[0]}"
     detect, latency = rows["detect_s"].median(), rows["latency_s"].median()
     return f"Noticing takes {format_ms(detect)} ms, electing then {format_ms(latency)} ms ({where})"
 

@@ -110,6 +110,13 @@ def _wrap(text: str, width: int) -> list[str]:
     return [line.replace("\xa0", " ") for line in textwrap.wrap(joined, width)]
 
 
+def _fit_legend(labels: Sequence[str], width: float) -> int:
+    """How many of the labels fit side by side into `width` inches, when columns are filled one after the other."""
+    wide = [0.58 + 0.075 * len(label) for label in labels]
+    sums = {k: sum(max(column) for column in np.array_split(wide, k)) for k in range(1, len(wide) + 1)}
+    return max((k for k, taken in sums.items() if taken <= width), default=1)
+
+
 def _sheet(
     title: str,
     subtitle: str,
@@ -123,7 +130,7 @@ def _sheet(
     columns = min(panels, columns)
     rows, width = math.ceil(panels / columns), max(7.2, columns * size[0])
     head, small = _wrap(title, int(width * 9.8)), _wrap(subtitle, int(width * 15.5))
-    per_row = max(1, int(width / 1.28))
+    per_row = _fit_legend([str(handle.get_label()) for handle in handles], width)
     top = 0.12 + 0.24 * len(head) + 0.19 * len(small) + 0.24 * math.ceil(len(handles) / per_row)
     height = top + rows * size[1]
     layout = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - top / height), w_pad=0.08, h_pad=0.08)
@@ -600,9 +607,9 @@ def plot_phases_by_fault(results: Results) -> Figure:
         for phase, (colour, hatch) in _PHASE_STYLES.items()
     ]
     faults = _fault_rows(results)
-    words = "median of each phase, after the last crash; their sum at the bar's end"
+    words = "median of each phase after the last crash, their sum at the bar's end"
     subtitle = _describe(results, words, results.noticed, _sizes(results))
-    size = (4.6, 0.75 + 0.31 * len(faults))
+    size = (3.9, 0.75 + 0.31 * len(faults))
     title = find_largest_phase(results)
     figure, axes = _sheet(title, subtitle, handles, len(results.algorithms), size, columns=3, share=True)
     widest = 1.0
@@ -615,7 +622,7 @@ def plot_phases_by_fault(results: Results) -> Figure:
                 look: Any = {"color": colour, "hatch": hatch, "edgecolor": "#333333", "linewidth": 0.5 if value else 0}
                 axis.barh(row, value, left=left, height=0.6, **look)
                 left += value
-            text = format_ms(left / 1e3) + (", no agreement" if np.isnan(medians["elect_s"]) else "")
+            text = format_ms(left / 1e3) + (", no new agreement" if np.isnan(medians["elect_s"]) else "")
             text = text if left else "none to show"
             axis.annotate(text, (left, row), (3, 0), textcoords="offset points", va="center", size=7.5, color=_GREY)
             widest = max(widest, left)

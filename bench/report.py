@@ -48,6 +48,12 @@ from bench.plots import (
 )
 
 MOST_OPEN = 40  # a longer table is folded away
+COST_HEADS = {
+    "stale_messages": "Stale",
+    "epochs": "Elections",
+    "false_suspicions": "False susp.",
+    "detector_messages": "Detector",
+}
 
 Figures = tuple[tuple[Callable[[Results], Figure], str, str], ...]
 
@@ -184,12 +190,12 @@ def _shows(disturbed: Results, column: str) -> bool:
 def _judgement(cell: "pd.Series[Any]") -> tuple[str, str]:
     """What is to be said of a cell of the verdicts, and how it is marked."""
     if cell["broken"]:
-        return f"✗ {cell['broken']:,} broke a promise: an error of ours", "broken"
+        return f"✗ {cell['broken']:,} broken", "broken"
     if not cell["valid"]:
-        return "no fault hit", "empty"
+        return "—", "empty"
     if cell["failed"]:
-        return f"{cell['failed']:,} failed, as nothing was promised", "failed"
-    return "kept" if cell["promised"] == cell["valid"] else "held beyond the promise", "kept"
+        return f"{cell['failed']:,} failed", "failed"
+    return "kept" if cell["promised"] else "held", "kept"
 
 
 def _verdicts(disturbed: Results) -> dict[str, Any]:
@@ -223,20 +229,27 @@ def _verdicts(disturbed: Results) -> dict[str, Any]:
 
 
 def _costs(disturbed: Results) -> dict[str, Any]:
-    """What the faults cost, as text."""
+    """What the faults cost, as text; counts that are 0 everywhere are left out."""
     if disturbed.finished.empty:
-        return {"groups": [], "open": True}
+        return {"heads": [], "groups": [], "open": True}
     cells, groups = measure_faults(disturbed), []
+    times = {"p95": "p95", "detect": "Notice", "latency": "Elect"}
+    times = {column: head for column, head in times.items() if cells[column].notna().any()}
+    counts = {column: COST_HEADS.get(column, column.capitalize()) for column in COSTS if cells[column].any()}
+    ratio = {"traffic": "× (2n − 1)"} if cells["traffic"].any() else {}
     for fault in dict.fromkeys(cells.index.get_level_values("fault")):
         rows, group = [], cells.loc[[fault]].droplevel("fault")
         for name, cell in group.iterrows():
-            times = [format_ms(cell[column]) for column in ("p95", "detect", "latency")]
-            counts = [format_count(cell[column]) for column in COSTS]
-            traffic = "—" if np.isnan(cell["traffic"]) else f"{cell['traffic']:.2f}"
-            leaderless = [format_ms(cell["leaderless"]), _interval(cell["low"], cell["high"])]
-            rows.append([algorithm_label(str(name)), f"{cell['finished']:,}", *leaderless, *times, *counts, traffic])
-        groups.append({"title": f"{disturbed.label(fault)}, n = {group['n'].iloc[0]}", "rows": rows})
-    return {"groups": groups, "open": len(cells) <= MOST_OPEN}
+            words = [algorithm_label(str(name)), format_ms(cell["leaderless"]), _interval(cell["low"], cell["high"])]
+            words += [format_ms(cell[column]) for column in times]
+            words += [format_count(cell[column]) for column in counts]
+            rows.append([*words, *(f"{cell[column]:.2f}" for column in ratio)])
+        least, most = group["finished"].min(), group["finished"].max()
+        trials = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+        title = f"{disturbed.label(fault)}, n = {group['n'].iloc[0]}, {trials} trial{'s' if most > 1 else ''} each"
+        groups.append({"title": title, "rows": rows})
+    heads = [*times.values(), *counts.values(), *ratio.values()]
+    return {"heads": heads, "groups": groups, "open": len(cells) <= MOST_OPEN}
 
 
 def _meanings(disturbed: Results) -> list[tuple[str, str]]:
@@ -391,7 +404,7 @@ def _overview_rows(disturbed: Results) -> list[dict[str, str]]:
         medians = costs["leaderless"].reindex(pd.MultiIndex.from_product([[fault], disturbed.algorithms])).dropna()
         ends = dict.fromkeys(map(format_ms, (medians.min(), medians.max())))
         row = dict.fromkeys(("messages", "latency", "interval"), "")
-        row |= {"algorithm": disturbed.label(fault), "leaderless": "–".join(ends)}
+        row |= {"algorithm": disturbed.label(fault).replace(",", ", "), "leaderless": "–".join(ends)}
         rows.append(row | {"elected": f"{sums['elected']:,}/{sums['valid']:,}"})
     return rows
 
