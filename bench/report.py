@@ -205,14 +205,14 @@ def _verdicts(disturbed: Results) -> dict[str, Any]:
         short, rows = [], []
         for name in disturbed.algorithms:
             if (fault, name) not in cells.index:
-                short.append({"share": "", "note": "", "mark": "empty"})
+                short.append({"share": "", "notes": [], "mark": "empty"})
                 continue
             cell = cells.loc[[(fault, name)]].iloc[0]
             judged, mark = _judgement(cell)
             notes = [f"✗ {cell['broken']:,} broken"] * bool(cell["broken"])
             notes += [f"{cell['two_led']:,} two led"] * bool(cell["two_led"])
             share = f"{cell['elected']:,}/{cell['valid']:,}" if cell["valid"] else "—"
-            short.append({"share": share, "note": ", ".join(notes), "mark": mark})
+            short.append({"share": share, "notes": notes, "mark": mark})
             interval = f"{cell['share']:.0%} [{cell['low']:.0%}–{cell['high']:.0%}]" if cell["valid"] else "—"
             columns = ("no_leader", "split", "unknown", "two_led", "overlapping", "invalid")
             counts = [f"{cell[column]:,}" for column in columns]
@@ -222,7 +222,7 @@ def _verdicts(disturbed: Results) -> dict[str, Any]:
             odd = ", ".join(map(str, cell["odd"][:5])) + (", …" if len(cell["odd"]) > 5 else "")
             words = [algorithm_label(name), share, interval, *counts, partly if cell["valid"] else "—", judged, odd]
             rows.append({"words": words, "mark": mark})
-        overview.append({"fault": disturbed.label(fault), "cells": short})
+        overview.append({"fault": disturbed.label(fault).replace(",", ", "), "cells": short})
         groups.append({"title": disturbed.label(fault), "rows": rows})
     heads = [algorithm_label(name) for name in disturbed.algorithms]
     return {"heads": heads, "overview": overview, "groups": groups, "open": len(cells) <= MOST_OPEN}
@@ -231,12 +231,12 @@ def _verdicts(disturbed: Results) -> dict[str, Any]:
 def _costs(disturbed: Results) -> dict[str, Any]:
     """What the faults cost, as text; counts that are 0 everywhere are left out."""
     if disturbed.finished.empty:
-        return {"heads": [], "groups": [], "open": True}
+        return {"heads": [], "groups": [], "ratio": False, "open": True}
     cells, groups = measure_faults(disturbed), []
     times = {"p95": "p95", "detect": "Notice", "latency": "Elect"}
     times = {column: head for column, head in times.items() if cells[column].notna().any()}
     counts = {column: COST_HEADS.get(column, column.capitalize()) for column in COSTS if cells[column].any()}
-    ratio = {"traffic": "× (2n − 1)"} if cells["traffic"].any() else {}
+    ratio = {"traffic": "× (2n\u00a0−\u00a01)"} if cells["traffic"].any() else {}
     for fault in dict.fromkeys(cells.index.get_level_values("fault")):
         rows, group = [], cells.loc[[fault]].droplevel("fault")
         for name, cell in group.iterrows():
@@ -249,7 +249,7 @@ def _costs(disturbed: Results) -> dict[str, Any]:
         title = f"{disturbed.label(fault)}, n = {group['n'].iloc[0]}, {trials} trial{'s' if most > 1 else ''} each"
         groups.append({"title": title, "rows": rows})
     heads = [*times.values(), *counts.values(), *ratio.values()]
-    return {"heads": heads, "groups": groups, "open": len(cells) <= MOST_OPEN}
+    return {"heads": heads, "groups": groups, "ratio": bool(ratio), "open": len(cells) <= MOST_OPEN}
 
 
 def _meanings(disturbed: Results) -> list[tuple[str, str]]:
@@ -425,7 +425,7 @@ def summary_table(run: Path) -> Table:
         f" {left_out:,} of {len(results.trials):,} trials are not averaged; the report says why." if left_out else ""
     )
     caption = caption if len(results.finished) else "No trial finished."
-    table = Table(box=rich.box.SIMPLE, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
+    table = Table(box=rich.box.SIMPLE, padding=0, collapse_padding=True, caption=caption, caption_justify="left")
     table.add_column("", overflow="fold")
     for heading in ("Messages", "Latency", "95%", "Leaderless", "Elected"):
         table.add_column(heading, justify="right", no_wrap=True)

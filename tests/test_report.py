@@ -493,7 +493,7 @@ def test_an_error_of_ours_is_told_from_a_result(tmp_path: Path) -> None:
         "1 trial broke a promise of the model, an error of ours: Bully under pause:leader,for=600ms · heartbeats"
         in text
     )
-    assert '<td class="broken">4/4<small>✗ 1 broken, 1 two led</small></td>' in text
+    assert '<td class="broken">4/4<small>✗ 1 broken</small><small>1 two led</small></td>' in text
     assert '<td class="broken">✗ 1 broken</td><td>4</td>' in text
 
 
