@@ -1,11 +1,12 @@
 """Analyse: a run's stored rows as data frames, and what they say: summaries, theory's lines, findings.
 
 Everything here is a view on `results/<run>/`; nothing is stored and no engine is needed. A trial that reached the horizon,
-ended in an error, or whose fault did not hit is counted and shown, and never averaged. Times are in seconds.
+ended in an error, or whose fault did not hit is counted and shown, and never averaged. What heartbeats notice is another
+fault than what all are told at once, so that no cell mixes detectors. Times are in seconds.
 """
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import UnionType
@@ -16,6 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from algorithms import ALGORITHMS
+from bench.detector import parse_detector
 from bench.settings import BadInput
 from bench.store import KIND_COLUMNS, read_manifest
 from bench.trial import Trial
@@ -35,9 +37,23 @@ ALGORITHM_LABELS = {
     "itai_rodeh": "Itai–Rodeh",
 }
 FAULT_LABELS = {"none": "cold start", "leader-crash": "leader crash"}
+HEARTBEATS = " · heartbeats"  # ends the name of a fault that is noticed by heartbeats
+MOST_PANELS = 6  # faults that get a panel each in a figure over n
 P99_TRIALS = 100  # a 99th percentile of fewer is an extrapolation
+P95_TRIALS = 20  # and so is a 95th
 PHASES = ("detect", "elect", "agree", "quiet")
 CELL = ["algorithm", "fault", "n"]
+VERDICTS = ("elected", "no_leader", "split", "unknown")
+COSTS = (
+    "messages",
+    "stale_messages",
+    "epochs",
+    "churn",
+    "false_suspicions",
+    "detector_messages",
+    "dropped",
+    "duplicated",
+)
 TROUBLES = ("horizon", "error", "invalid", "no_leader", "split", "violations", "outside_model")
 _DTYPES: dict[type, str] = {int: "int64", float: "float64", bool: "bool", str: "str"}
 _RESAMPLES = 2000
@@ -48,9 +64,15 @@ def algorithm_label(name: str) -> str:
     return ALGORITHM_LABELS.get(name) or name.rpartition(":")[2].replace("_", " ")
 
 
+def told_fault(fault: str) -> str:
+    """The fault as it was asked for, whatever noticed it."""
+    return fault.removesuffix(HEARTBEATS)
+
+
 def fault_label(fault: str) -> str:
     """The name of a fault as people write it."""
-    return FAULT_LABELS.get(fault, fault)
+    words = " + ".join(FAULT_LABELS.get(word, word) for word in told_fault(fault).split("+"))
+    return words + HEARTBEATS * fault.endswith(HEARTBEATS)
 
 
 def format_count(value: float) -> str:
@@ -95,6 +117,14 @@ def _who_starts(row: "pd.Series[Any]") -> str:
     return "all" if started >= live else "one" if started == 1 else "some"
 
 
+def _is_broken(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """`Trial.is_broken` of each row."""
+    arrived = rows["received"] + rows["dropped"] + rows["lost"] + rows["in_flight"]
+    kept = (rows["verdict"] == "elected") & (rows["violations"] == 0) & (rows["in_flight"] == 0)
+    kept &= rows["sent"] + rows["duplicated"] == arrived
+    return (rows["stop"] == "error") | (rows["within_model"] & (rows["faults_fired"] == rows["faults_planned"]) & ~kept)
+
+
 @dataclass(frozen=True)
 class Results:
     """A run, read back.
@@ -102,8 +132,10 @@ class Results:
     Attributes:
         folder: where it lies.
         manifest: how it came about.
-        trials: one row a trial, the columns of `Trial`, and `finished` (may be averaged), `invalid` (the fault did not
-            hit), `starts` (all, one or some) and `latency_s` (start or first suspicion to the last live node's agreement).
+        trials: one row a trial, the columns of `Trial`, `fault` with `HEARTBEATS` where these notice it; and `finished`
+            (may be averaged), `invalid` (the fault did not hit), `broken` (as `Trial.is_broken`), `starts` (all, one or
+            some), `latency_s` (start or first suspicion to the last live node's agreement) and `traffic` (messages of the
+            failure detector in one period of heartbeats, of the 2n - 1 that it sends when nothing happens).
         kinds: one row a trial and kind of message: trial, kind, class, count, bytes.
     """
 
@@ -126,6 +158,32 @@ class Results:
     def faults(self) -> list[str]:
         """Faults in the order in which they ran."""
         return list(dict.fromkeys(self.trials["fault"]))
+
+    @cached_property
+    def headline(self) -> "Results":
+        """The part that is shown over n: one detector, the perfect one if it ran; of many faults only the plain ones."""
+        rows = self.trials
+        told = rows[~rows["fault"].str.endswith(HEARTBEATS)]
+        rows = rows if told.empty else told
+        plain = rows[rows["fault"].map(told_fault).isin(FAULT_LABELS)]
+        many = rows["fault"].nunique() > MOST_PANELS
+        return replace(self, trials=plain if many and not plain.empty else rows)
+
+    @cached_property
+    def disturbed(self) -> "Results":
+        """The part with faults: all but cold start and leader crash of which all are told at once."""
+        return replace(self, trials=self.trials[~self.trials["fault"].isin(FAULT_LABELS)])
+
+    @cached_property
+    def noticed(self) -> str:
+        """What tells the nodes of a fault, in words."""
+        heartbeats = sorted(set(self.trials["fault"].str.endswith(HEARTBEATS)))
+        words = {False: "told at once by a perfect detector", True: "noticed by heartbeats"}
+        return words[heartbeats[0]] if len(heartbeats) == 1 else "noticed as named"
+
+    def label(self, fault: str) -> str:
+        """The name of a fault as people write it; what notices it goes without saying if that is the same for all."""
+        return fault_label(fault if self.noticed == "noticed as named" else told_fault(fault))
 
     @cached_property
     def engine(self) -> str:
@@ -189,8 +247,13 @@ def load_results(folder: Path) -> Results:
     )
     trials["invalid"] = trials["faults_fired"] < trials["faults_planned"]
     trials["finished"] = ~trials["stop"].isin(["horizon", "error"]) & ~trials["invalid"]
+    trials["broken"] = _is_broken(trials)
     trials["starts"] = [_who_starts(row) for _, row in trials.iterrows()]
     trials["latency_s"] = (trials["elect_s"] + trials["agree_s"]).where(trials["verdict"] == "elected")
+    times = [parse_detector(detector, 1.0) for detector in trials["detector"]]
+    periods = np.array([time.period if time else np.nan for time in times])
+    trials["traffic"] = trials["detector_messages"] * periods / trials["wall_s"] / (2 * trials["n"] - 1)
+    trials["fault"] += np.where(trials["detector"] == "perfect", "", HEARTBEATS)
     return Results(folder, manifest, trials, kinds)
 
 
@@ -387,10 +450,11 @@ def find_longest_phase(results: Results, fault: str) -> str:
 
 def find_crash_cost(results: Results) -> str | None:
     """How long a crashed leader leaves the system without one at the largest common n, or None if nothing tells."""
-    if "leader-crash" not in set(results.finished["fault"]):
+    crashes = [fault for fault in headline_faults(results) if told_fault(fault) == "leader-crash"]
+    if not crashes:
         return None
-    n = results.largest_n("leader-crash")
-    cells = _rivals(results, "leader-crash", n).sort_values("leaderless")
+    n = results.largest_n(crashes[0])
+    cells = _rivals(results, crashes[0], n).sort_values("leaderless")
     if cells.empty:
         return None
     shortest, longest = cells.iloc[0], cells.iloc[-1]
@@ -424,14 +488,173 @@ def find_troubles(results: Results) -> str:
 def headline_faults(results: Results) -> list[str]:
     """The faults that the headline speaks of: cold start and leader crash where they ran, else the first that did."""
     ran = [fault for fault in results.faults if fault in set(results.finished["fault"])]
-    return [fault for fault in ran if fault in FAULT_LABELS] or ran[:1]
+    return [fault for fault in ran if told_fault(fault) in FAULT_LABELS] or ran[:1]
 
 
 def find_headlines(results: Results) -> list[str]:
     """The answer in a few sentences; empty if no trial finished."""
-    faults = headline_faults(results)
-    if not faults:
-        return []
-    fastest = [find_fastest(results, fault) for fault in faults]
-    crash = find_crash_cost(results)
-    return [find_fewest_messages(results, faults[-1]), *fastest, *([crash] if crash else []), find_troubles(results)]
+    head, disturbed = results.headline, results.disturbed
+    faults = headline_faults(head)
+    sentences = []
+    if faults:
+        sentences += [find_fewest_messages(head, faults[-1]), *(find_fastest(head, fault) for fault in faults)]
+        sentences += [crash] if (crash := find_crash_cost(head)) else []
+    if not disturbed.finished.empty:
+        sentences += [find_noticing(disturbed)] if disturbed.finished["detect_s"].any() else []
+        sentences.append(find_longest_leaderless(disturbed))
+        sentences += [find_longest_overlap(disturbed)] if disturbed.finished["overlap_s"].any() else []
+    if sentences:
+        sentences.append(find_troubles(results))
+        sentences += [find_promises(results)] if len(disturbed.trials) or results.trials["broken"].any() else []
+    return sentences
+
+
+def share_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Wilson's 95% interval of a share; NaN if there was no trial.
+
+    Returns:
+        Lower and upper end.
+    """
+    if not trials:
+        return float("nan"), float("nan")
+    found = stats.binomtest(successes, trials).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
+
+
+def judge_faults(results: Results) -> pd.DataFrame:
+    """How the trials of each fault and algorithm ended, pooled over n, indexed by fault and algorithm.
+
+    Columns, in trials: `trials`; `invalid`, whose fault did not hit, which are in no other column but `broken`; `valid`;
+    of these `elected`, `no_leader`, `split` and `unknown`; `two_led` (two leaders of one election), `overlapping` (two
+    leaders at once), `promised` (inside the model), `failed` (no leader of all, or two of one election); and `broken`
+    (failed though promised). `share`, `low` and `high` are of `elected` among `valid`; `odd` lists trials that failed.
+    """
+    rows = []
+    for key, trials in results.trials.groupby(["fault", "algorithm"], sort=False):
+        valid = trials[~trials["invalid"]]
+        counts = {verdict: int((valid["verdict"] == verdict).sum()) for verdict in VERDICTS}
+        failed = (trials["verdict"] != "elected") | (trials["violations"] > 0)
+        low, high = share_interval(counts["elected"], len(valid))
+        rows.append(
+            {
+                **dict(zip(("fault", "algorithm"), key, strict=True)),
+                **counts,
+                "trials": len(trials),
+                "invalid": len(trials) - len(valid),
+                "valid": len(valid),
+                "two_led": int((valid["violations"] > 0).sum()),
+                "overlapping": int((valid["overlap_s"] > 0).sum()),
+                "promised": int(valid["within_model"].sum()),
+                "failed": int(failed[valid.index].sum()),
+                "broken": int(trials["broken"].sum()),
+                "share": counts["elected"] / len(valid) if len(valid) else float("nan"),
+                "low": low,
+                "high": high,
+                "odd": trials.loc[(failed & ~trials["invalid"]) | trials["broken"], "trial"].tolist(),
+            }
+        )
+    return pd.DataFrame(rows).set_index(["fault", "algorithm"])
+
+
+def _largest(results: Results) -> pd.DataFrame:
+    """The finished trials at the largest n that all algorithms finished, fault by fault."""
+    rows = results.finished
+    sizes = {fault: results.largest_n(fault) for fault in dict.fromkeys(rows["fault"])}
+    return rows[rows["n"] == rows["fault"].map(sizes)]
+
+
+def measure_faults(results: Results) -> pd.DataFrame:
+    """What each fault cost each algorithm at the largest common n, over finished trials, indexed by fault and algorithm.
+
+    Medians of `leaderless` (with `low`, `high`, `p95`), `detect` and `latency`, and of `traffic`; means a trial of all
+    that is counted; `n` and `finished`.
+    """
+    rows = []
+    for key, trials in _largest(results).groupby(["fault", "algorithm"], sort=False):
+        low, high = median_interval(trials["leaderless_s"])
+        rows.append(
+            {
+                **dict(zip(("fault", "algorithm"), key, strict=True)),
+                "n": trials["n"].iloc[0],
+                "finished": len(trials),
+                "leaderless": trials["leaderless_s"].median(),
+                "low": low,
+                "high": high,
+                "p95": trials["leaderless_s"].quantile(0.95) if len(trials) >= P95_TRIALS else float("nan"),
+                "detect": trials["detect_s"].median(),
+                "latency": trials["latency_s"].median(),
+                "traffic": trials["traffic"].median(),
+                **{column: trials[column].mean() for column in COSTS},
+            }
+        )
+    return pd.DataFrame(rows).set_index(["fault", "algorithm"])
+
+
+def find_promises(results: Results) -> str:
+    """Whether an algorithm broke a promise, which is an error, or failed only where it promises nothing."""
+    trials = results.trials
+    broken = trials[trials["broken"]]
+    if not broken.empty:
+        where = [
+            f"{algorithm_label(str(name))} under {fault_label(str(fault))}"
+            for name, fault in dict.fromkeys(zip(broken["algorithm"], broken["fault"], strict=True))
+        ]
+        places = ", ".join(where[:3]) + (f" and {len(where) - 3:,} more" if len(where) > 3 else "")
+        return f"{_trials(len(broken))} broke a promise of the model, an error of ours: {places}"
+    failed = trials[~trials["invalid"] & ((trials["verdict"] != "elected") | (trials["violations"] > 0))]
+    if failed.empty:
+        return "No promise was broken: no trial failed"
+    return f"No promise was broken: {_trials(len(failed))} failed, all outside what their algorithms assume"
+
+
+def _trials(count: int) -> str:
+    return f"{count:,} trial{'s' if count != 1 else ''}"
+
+
+def find_longest_leaderless(results: Results) -> str:
+    """Which fault leaves which algorithm without a leader for longest."""
+    worst = measure_faults(results).reset_index().sort_values("leaderless", kind="stable").iloc[-1]
+    return (
+        f"{algorithm_label(worst['algorithm'])} is longest without a leader under {fault_label(worst['fault'])}: "
+        f"{format_ms(worst['leaderless'])} ms at n = {worst['n']} (median)"
+    )
+
+
+def find_longest_overlap(results: Results) -> str:
+    """How long two nodes led at once, at most."""
+    rows = _largest(results)
+    if not rows["overlap_s"].any():
+        rows = results.finished
+    worst = rows.sort_values("overlap_s", kind="stable").iloc[-1]
+    return (
+        f"Two nodes took themselves to lead for up to {format_ms(worst['overlap_s'])} ms at once: "
+        f"{algorithm_label(worst['algorithm'])} under {fault_label(worst['fault'])} at n = {worst['n']}"
+    )
+
+
+def find_noticing(results: Results) -> str:
+    """How long noticing takes beside electing: after a leader crash if there is one."""
+    rows, where = _largest(results), "medians over all faults"
+    if (crashes := rows["fault"].map(told_fault) == "leader-crash").any():
+        rows = rows[crashes]
+        where = f"medians, {fault_label(rows['fault'].iloc[0])}, n = {rows['n'].iloc[0]}"
+    detect, latency = rows["detect_s"].median(), rows["latency_s"].median()
+    return f"Noticing takes {format_ms(detect)} ms, electing then {format_ms(latency)} ms ({where})"
+
+
+def find_largest_phase(results: Results) -> str:
+    """Which phase takes most of the time over all faults and algorithms."""
+    cells = _largest(results).groupby(["fault", "algorithm"], sort=False)
+    sums = cells[[f"{phase}_s" for phase in PHASES]].median().sum()
+    if not sums.sum():
+        return "No phase took any time"
+    verb = dict(zip(PHASES, ("Noticing the fault", "Electing", "Agreeing", "Falling quiet"), strict=True))
+    phase = str(sums.idxmax()).removesuffix("_s")
+    return f"{verb[phase]} takes {sums.max() / sums.sum():.0%} of the time, over all faults and algorithms"
+
+
+def find_traffic(results: Results) -> str:
+    """How many messages a period heartbeats take, beside what they take when nothing happens."""
+    shares = _largest(results).groupby("fault")["traffic"].median().dropna()
+    spread = f"{shares.min():.1f} to {shares.max():.1f} times 2n − 1"
+    return f"The failure detector sends {spread} messages a period (medians by fault)"

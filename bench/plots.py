@@ -6,6 +6,7 @@ are told apart by the colour-blind, too. Figures are drawn without pyplot, and t
 
 import itertools
 import math
+import re
 import textwrap
 import zlib
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from bench.analyse import (
+    P95_TRIALS,
     PHASES,
     Results,
     algorithm_label,
@@ -33,8 +35,13 @@ from bench.analyse import (
     find_announcements,
     find_fastest,
     find_fewest_messages,
+    find_largest_phase,
+    find_longest_leaderless,
+    find_longest_overlap,
     find_longest_phase,
     find_longest_tail,
+    find_noticing,
+    find_traffic,
     format_count,
     format_ms,
     headline_faults,
@@ -97,6 +104,19 @@ def save_figure(figure: Figure, stem: Path) -> None:
         figure.savefig(stem.with_suffix(".png"), dpi=150, metadata={"Software": None})
 
 
+def _wrap(text: str, width: int) -> list[str]:
+    """Lines of at most `width` characters; what is around an equals sign and a number with its unit stay together."""
+    joined = re.sub(r" = |(?<=\d) (?=ms)|: (?=processes|simulate)", lambda found: found[0].replace(" ", "\xa0"), text)
+    return [line.replace("\xa0", " ") for line in textwrap.wrap(joined, width)]
+
+
+def _fit_legend(labels: Sequence[str], width: float) -> int:
+    """How many of the labels fit side by side into `width` inches, when columns are filled one after the other."""
+    wide = [0.58 + 0.075 * len(label) for label in labels]
+    sums = {k: sum(max(column) for column in np.array_split(wide, k)) for k in range(1, len(wide) + 1)}
+    return max((k for k, taken in sums.items() if taken <= width), default=1)
+
+
 def _sheet(
     title: str,
     subtitle: str,
@@ -109,8 +129,8 @@ def _sheet(
     """An empty figure with a headed row of panels, each of `size` inches; legend between head and panels."""
     columns = min(panels, columns)
     rows, width = math.ceil(panels / columns), max(7.2, columns * size[0])
-    head, small = textwrap.wrap(title, int(width * 9.8)), textwrap.wrap(subtitle, int(width * 15.5))
-    per_row = max(1, int(width / 1.28))
+    head, small = _wrap(title, int(width * 9.8)), _wrap(subtitle, int(width * 15.5))
+    per_row = _fit_legend([str(handle.get_label()) for handle in handles], width)
     top = 0.12 + 0.24 * len(head) + 0.19 * len(small) + 0.24 * math.ceil(len(handles) / per_row)
     height = top + rows * size[1]
     layout = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - top / height), w_pad=0.08, h_pad=0.08)
@@ -426,4 +446,194 @@ def plot_phases_by_algorithm(results: Results) -> Figure:
             for name, row in cells[list(PHASES)].iterrows()
         }
         _draw_bars(axis, bars, lambda value: f"{format_ms(value / 1e3)} ms", "time (ms)")
+    return figure
+
+
+class Strip(NamedTuple):
+    """A panel of points.
+
+    Attributes:
+        column: of the trials, in seconds if `scale` is 1e3.
+        title, xlabel: what is written above, unless the panel is alone, and below.
+        scale: factor on the values.
+        usual: a value to mark with a line, and what it is.
+    """
+
+    column: str
+    title: str
+    xlabel: str = "time (ms)"
+    scale: float = 1e3
+    usual: tuple[float, str] | None = None
+
+
+def _fault_rows(results: Results, column: str | None = None) -> dict[str, pd.DataFrame]:
+    """The finished trials at the largest common n, by label of the fault; only faults with values above 0, if asked."""
+    shown, rows = {}, results.finished
+    sizes = {fault: results.largest_n(fault) for fault in _finished_faults(results)}
+    for fault, n in sizes.items():
+        trials = rows[(rows["fault"] == fault) & (rows["n"] == n)]
+        label = results.label(fault) + (f", n = {n}" if len(set(sizes.values())) > 1 else "")
+        if column is None or (trials[column] > 0).any():
+            shown[label] = trials
+    return shown
+
+
+def _set_fault_axis(axis: Axes, labels: Sequence[str]) -> None:
+    """A row a fault, every other one shaded; first on top."""
+    broken = [textwrap.fill(label.replace(",", ", ").replace("+ ", "+\u00a0"), 26) for label in labels]
+    axis.set_yticks(range(len(labels)), broken)
+    axis.set_ylim(len(labels) - 0.5, -0.5)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(visible=False, axis="y")
+    for row in range(0, len(labels), 2):
+        axis.axhspan(row - 0.5, row + 0.5, color="#F5F5F3", zorder=0)
+
+
+def _sizes(results: Results) -> str:
+    sizes = sorted({results.largest_n(fault) for fault in _finished_faults(results)})
+    return "n = " + ", ".join(map(str, sizes))
+
+
+def _strip_sheet(results: Results, title: str, words: str, strips: Sequence[Strip], only: str | None = None) -> Figure:
+    """Every trial as a point, a row a fault and in it a lane an algorithm: medians as markers, 95th percentiles as bars."""
+    faults, count = _fault_rows(results, only), len(results.algorithms)
+    dot: Any = {"color": _GREY, "linestyle": "none"}
+    keys: list[Artist] = [Line2D([], [], marker=".", markersize=5, label="a trial", **dot)]
+    if results.summary["finished"].max() >= P95_TRIALS:
+        keys.append(Line2D([], [], marker="|", markersize=9, markeredgewidth=1.6, label="p95", **dot))
+    keys += [Line2D([], [], color=_GREY, linewidth=1.0, linestyle=_DASHED, label=s.usual[1]) for s in strips if s.usual]
+    subtitle = _describe(results, words, results.noticed, _sizes(results), "marker: median")
+    size = (9.2 if len(strips) == 1 else 5.6, 0.75 + len(faults) * max(0.4, 0.088 * count))
+    figure, axes = _sheet(title, subtitle, [*_algorithm_handles(results), *keys], len(strips), size, columns=2)
+    for axis, strip in zip(axes, strips, strict=True):
+        for row, trials in enumerate(faults.values()):
+            for lane, name in enumerate(results.algorithms):
+                sample = strip.scale * trials.loc[trials["algorithm"] == name, strip.column].dropna()
+                if not sample.empty:
+                    _draw_lane(axis, name, sample, row + ((lane + 0.5) / count - 0.5) * 0.84)
+        if strip.usual:
+            axis.axvline(strip.usual[0], color=_GREY, linewidth=1.0, linestyle=_DASHED, zorder=1)
+        _set_strip_axis(axis, pd.concat(list(faults.values()))[strip.column].dropna() * strip.scale)
+        _set_fault_axis(axis, list(faults) if axis is axes[0] else [""] * len(faults))
+        axis.set(title=strip.title if len(strips) > 1 else "", xlabel=strip.xlabel)
+    return figure
+
+
+def _draw_lane(axis: Axes, name: str, sample: "pd.Series[float]", y: float) -> None:
+    """One algorithm's trials under one fault."""
+    colour, marker = algorithm_style(name)
+    axis.plot(sample, [y] * len(sample), ".", color=colour, markersize=4.5, alpha=0.6, markeredgewidth=0)
+    if len(sample) >= P95_TRIALS:
+        axis.plot(sample.quantile(0.95), y, "|", color=colour, markersize=8, markeredgewidth=1.4)
+    axis.plot(sample.median(), y, marker, color=colour, markersize=5.5, markeredgecolor="white", markeredgewidth=0.5)
+
+
+def _set_strip_axis(axis: Axes, values: "pd.Series[float]") -> None:
+    """An axis that begins at 0: linear, or above the first tenth logarithmic where values span several powers of ten."""
+    positive = values[values > 0]
+    if len(positive) and positive.max() / positive.quantile(0.1) > 30:
+        threshold = 10.0 ** math.floor(math.log10(positive.quantile(0.1)))
+        axis.set_xscale("symlog", linthresh=threshold, linscale=0.5)
+        ticks = [
+            0.0,
+            *(10.0**k for k in range(round(math.log10(threshold)), math.ceil(math.log10(positive.max())) + 1)),
+        ]
+        axis.xaxis.set_major_locator(FixedLocator(ticks))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.set_xlim(-0.3 * threshold, 1.6 * positive.max())
+    else:
+        most = positive.max() if len(positive) else 1.0
+        axis.set_xlim(-0.02 * most, 1.05 * most)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+
+
+@mpl.rc_context(LOOK)
+def plot_leaderless_by_fault(results: Results) -> Figure:
+    """Time (ms) without a leader under each fault at the largest common n, every trial a point.
+
+    Raises:
+        ValueError: if no trial finished.
+    """
+    strip = Strip("leaderless_s", "time without any leader", "time without a leader (ms)")
+    return _strip_sheet(results, find_longest_leaderless(results), "time in which no live node led", [strip])
+
+
+@mpl.rc_context(LOOK)
+def plot_noticing_by_fault(results: Results) -> Figure:
+    """Time (ms) to notice each fault, and apart from it to elect, at the largest common n, every trial a point.
+
+    Raises:
+        ValueError: if no trial finished.
+    """
+    strips = [Strip("detect_s", "to notice"), Strip("latency_s", "then to elect and agree")]
+    words = "fault to first suspicion; from there to the last live node's agreement (after the last crash)"
+    return _strip_sheet(results, find_noticing(results), words, strips)
+
+
+@mpl.rc_context(LOOK)
+def plot_overlap_by_fault(results: Results) -> Figure:
+    """Time (ms) with two leaders at once under the faults that cause it at the largest common n, every trial a point.
+
+    Raises:
+        ValueError: if no trial finished.
+    """
+    strip = Strip("overlap_s", "time with two leaders or more", "time with two leaders or more (ms)")
+    words = "time in which two live nodes led; faults without it are left out"
+    return _strip_sheet(results, find_longest_overlap(results), words, [strip], only="overlap_s")
+
+
+@mpl.rc_context(LOOK)
+def plot_traffic_by_fault(results: Results) -> Figure:
+    """Messages of the failure detector a period, of 2n - 1, under each fault at the largest common n.
+
+    Raises:
+        ValueError: if no trial finished.
+    """
+    xlabel = "messages of the failure detector a period, as a multiple of 2n − 1"
+    strip = Strip("traffic", "failure detection", xlabel, 1.0, (1.0, "2n − 1: nothing happens"))
+    words = "messages of the failure detector in one period of heartbeats"
+    return _strip_sheet(results, find_traffic(results), words, [strip], only="traffic")
+
+
+@mpl.rc_context(LOOK)
+def plot_phases_by_fault(results: Results) -> Figure:
+    """Median time (ms) of each phase at the largest common n, stacked by fault, a panel an algorithm.
+
+    Raises:
+        ValueError: if no trial finished.
+    """
+    handles = [
+        Patch(facecolor=colour, hatch=hatch, edgecolor="#333333", linewidth=0.5, label=phase)
+        for phase, (colour, hatch) in _PHASE_STYLES.items()
+    ]
+    faults = _fault_rows(results)
+    words = "median of each phase after the last crash, their sum at the bar's end"
+    subtitle = _describe(results, words, results.noticed, _sizes(results))
+    size = (3.9, 0.75 + 0.31 * len(faults))
+    title = find_largest_phase(results)
+    figure, axes = _sheet(title, subtitle, handles, len(results.algorithms), size, columns=3, share=True)
+    widest = 1.0
+    for axis, name in zip(axes, results.algorithms, strict=True):
+        for row, trials in enumerate(faults.values()):
+            medians = 1e3 * trials.loc[trials["algorithm"] == name, [f"{phase}_s" for phase in PHASES]].median()
+            left = 0.0
+            for phase, value in zip(PHASES, medians.fillna(0.0), strict=True):
+                colour, hatch = _PHASE_STYLES[phase]
+                look: Any = {"color": colour, "hatch": hatch, "edgecolor": "#333333", "linewidth": 0.5 if value else 0}
+                axis.barh(row, value, left=left, height=0.6, **look)
+                left += value
+            text = format_ms(left / 1e3) + (", no new agreement" if np.isnan(medians["elect_s"]) else "")
+            text = text if left else "none to show"
+            axis.annotate(text, (left, row), (3, 0), textcoords="offset points", va="center", size=7.5, color=_GREY)
+            widest = max(widest, left)
+        axis.set(title=algorithm_label(name), xlabel="time (ms)")
+        axis.xaxis.set_tick_params(labelbottom=True)
+        axis.grid(visible=False, axis="x")
+    _set_fault_axis(axes[0], list(faults))
+    for axis in axes[1:]:
+        for row in range(0, len(faults), 2):
+            axis.axhspan(row - 0.5, row + 0.5, color="#F5F5F3", zorder=0)
+        axis.tick_params(axis="y", length=0)
+        axis.grid(visible=False)
+    axes[0].set_xlim(0, widest * 1.18)
     return figure

@@ -3,6 +3,7 @@
 import base64
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from rich.table import Table
 
 from bench.analyse import (
     CELL,
+    COSTS,
+    FAULT_LABELS,
+    P95_TRIALS,
     P99_TRIALS,
     TROUBLES,
     Results,
@@ -23,18 +27,37 @@ from bench.analyse import (
     find_headlines,
     format_count,
     format_ms,
+    judge_faults,
     load_results,
+    measure_faults,
+    told_fault,
 )
+from bench.faults import FAULTS, parse_plan
 from bench.plots import (
     plot_latency_by_n,
     plot_latency_by_share,
+    plot_leaderless_by_fault,
     plot_messages_by_kind,
     plot_messages_by_n,
+    plot_noticing_by_fault,
+    plot_overlap_by_fault,
     plot_phases_by_algorithm,
+    plot_phases_by_fault,
+    plot_traffic_by_fault,
     save_figure,
 )
 
-FIGURES: tuple[tuple[Callable[[Results], Figure], str, str], ...] = (
+MOST_OPEN = 40  # a longer table is folded away
+COST_HEADS = {
+    "stale_messages": "Stale",
+    "epochs": "Elections",
+    "false_suspicions": "False susp.",
+    "detector_messages": "Detector",
+}
+
+Figures = tuple[tuple[Callable[[Results], Figure], str, str], ...]
+
+FIGURES: Figures = (
     (
         plot_messages_by_n,
         "trials.csv",
@@ -62,6 +85,41 @@ FIGURES: tuple[tuple[Callable[[Results], Figure], str, str], ...] = (
         plot_phases_by_algorithm,
         "trials.csv",
         "A bar shows, from left to right, where the time goes; election latency is elect and agree together.",
+    ),
+)
+FAULT_FIGURES: Figures = (
+    (
+        plot_leaderless_by_fault,
+        "leaderless_s",
+        "Each small point is a trial. Zero means that some live node took itself to lead all the time, if only because a "
+        "paused or cut off leader still did.",
+    ),
+    (
+        plot_noticing_by_fault,
+        "detect_s",
+        "How fast a fault is noticed is a matter of the failure detector's timeout, not of the algorithm. Who is dead, "
+        "paused or cut off agrees only once it is back, so the right-hand side then contains the rest of the fault. What "
+        "had no new leader after the last crash has no point.",
+    ),
+    (
+        plot_phases_by_fault,
+        "detect_s",
+        "Each phase is a median of its own. The phases speak of the last crash; where it needed no election, there is "
+        "nothing to show.",
+    ),
+    (
+        plot_overlap_by_fault,
+        "overlap_s",
+        "A leader that is paused, cut off or wrongly suspected still takes itself to lead while the others elect "
+        "another. Only two leaders of one and the same election break the theorem's promise; the verdicts count them.",
+    ),
+    (
+        plot_traffic_by_fault,
+        "traffic",
+        "When nothing happens, the leader sends a heartbeat to each of the n − 1 others, and each of n nodes one to the "
+        "next. Without a leader there are fewer; each suspicion is told to all, and a suspect is asked again in every "
+        "period by everybody, so there are more. The trial's whole time is counted, set-up included, whose messages are "
+        "not, so short trials lie too low.",
     ),
 )
 
@@ -97,12 +155,12 @@ def _summary_groups(results: Results) -> list[dict[str, Any]]:
     return groups
 
 
-def _draw_figures(results: Results) -> list[dict[str, str]]:
+def _draw_figures(results: Results, figures: Figures) -> list[dict[str, str]]:
     """Write the figures as SVG and PNG, and return what the page says of each."""
     folder = results.folder / "figures"
     folder.mkdir(exist_ok=True)
     entries = []
-    for plot, rows, caption in FIGURES:
+    for plot, rows, caption in figures:
         stem, figure = plot.__name__.removeprefix("plot_"), plot(results)
         save_figure(figure, folder / stem)
         encoded = base64.b64encode((folder / f"{stem}.svg").read_bytes()).decode()
@@ -110,6 +168,108 @@ def _draw_figures(results: Results) -> list[dict[str, str]]:
         title = figure.texts[0].get_text().replace("\n", " ")
         entries.append({"stem": stem, "source": source, "alt": title, "caption": caption, "rows": rows})
     return entries
+
+
+def _draw_fault_figures(disturbed: Results) -> list[dict[str, str]]:
+    """The same for the figures of faults that have something to show."""
+    if disturbed.finished.empty:
+        return []
+    shown = [(plot, "trials.csv", caption) for plot, column, caption in FAULT_FIGURES if _shows(disturbed, column)]
+    return _draw_figures(disturbed, tuple(shown))
+
+
+def _shows(disturbed: Results, column: str) -> bool:
+    """Whether any trial at the sizes that are drawn has something in a column."""
+    return any(
+        bool((rows[column] > 0).any())
+        for fault, rows in disturbed.finished.groupby("fault")
+        for rows in [rows[rows["n"] == disturbed.largest_n(str(fault))]]
+    )
+
+
+def _judgement(cell: "pd.Series[Any]") -> tuple[str, str]:
+    """What is to be said of a cell of the verdicts, and how it is marked."""
+    if cell["broken"]:
+        return f"✗ {cell['broken']:,} broken", "broken"
+    if not cell["valid"]:
+        return "—", "empty"
+    if cell["failed"]:
+        return f"{cell['failed']:,} failed", "failed"
+    return "kept" if cell["promised"] else "held", "kept"
+
+
+def _verdicts(disturbed: Results) -> dict[str, Any]:
+    """How the trials with faults ended: an overview by fault and algorithm, and every count, as text."""
+    cells, overview, groups = judge_faults(disturbed), [], []
+    for fault in disturbed.faults:
+        short, rows = [], []
+        for name in disturbed.algorithms:
+            if (fault, name) not in cells.index:
+                short.append({"share": "", "notes": [], "mark": "empty"})
+                continue
+            cell = cells.loc[[(fault, name)]].iloc[0]
+            judged, mark = _judgement(cell)
+            notes = [f"✗ {cell['broken']:,} broken"] * bool(cell["broken"])
+            notes += [f"{cell['two_led']:,} two led"] * bool(cell["two_led"])
+            share = f"{cell['elected']:,}/{cell['valid']:,}" if cell["valid"] else "—"
+            short.append({"share": share, "notes": notes, "mark": mark})
+            interval = f"{cell['share']:.0%} [{cell['low']:.0%}–{cell['high']:.0%}]" if cell["valid"] else "—"
+            columns = ("no_leader", "split", "unknown", "two_led", "overlapping", "invalid")
+            counts = [f"{cell[column]:,}" for column in columns]
+            partly = {0: "none", cell["valid"]: "all"}.get(
+                cell["promised"], f"{cell['promised']:,} of {cell['valid']:,}"
+            )
+            odd = ", ".join(map(str, cell["odd"][:5])) + (", …" if len(cell["odd"]) > 5 else "")
+            words = [algorithm_label(name), share, interval, *counts, partly if cell["valid"] else "—", judged, odd]
+            rows.append({"words": words, "mark": mark})
+        overview.append({"fault": disturbed.label(fault).replace(",", ", "), "cells": short})
+        groups.append({"title": disturbed.label(fault), "rows": rows})
+    heads = [algorithm_label(name) for name in disturbed.algorithms]
+    return {"heads": heads, "overview": overview, "groups": groups, "open": len(cells) <= MOST_OPEN}
+
+
+def _costs(disturbed: Results) -> dict[str, Any]:
+    """What the faults cost, as text; counts that are 0 everywhere are left out."""
+    if disturbed.finished.empty:
+        return {"heads": [], "groups": [], "ratio": False, "open": True}
+    cells, groups = measure_faults(disturbed), []
+    times = {"p95": "p95", "detect": "Notice", "latency": "Elect"}
+    times = {column: head for column, head in times.items() if cells[column].notna().any()}
+    counts = {column: COST_HEADS.get(column, column.capitalize()) for column in COSTS if cells[column].any()}
+    ratio = {"traffic": "× (2n\u00a0−\u00a01)"} if cells["traffic"].any() else {}
+    for fault in dict.fromkeys(cells.index.get_level_values("fault")):
+        rows, group = [], cells.loc[[fault]].droplevel("fault")
+        for name, cell in group.iterrows():
+            words = [algorithm_label(str(name)), format_ms(cell["leaderless"]), _interval(cell["low"], cell["high"])]
+            words += [format_ms(cell[column]) for column in times]
+            words += [format_count(cell[column]) for column in counts]
+            rows.append([*words, *(f"{cell[column]:.2f}" for column in ratio)])
+        least, most = group["finished"].min(), group["finished"].max()
+        trials = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+        title = f"{disturbed.label(fault)}, n = {group['n'].iloc[0]}, {trials} trial{'s' if most > 1 else ''} each"
+        groups.append({"title": title, "rows": rows})
+    heads = [*times.values(), *counts.values(), *ratio.values()]
+    return {"heads": heads, "groups": groups, "ratio": bool(ratio), "open": len(cells) <= MOST_OPEN}
+
+
+def _meanings(disturbed: Results) -> list[tuple[str, str]]:
+    """What the faults of a run do."""
+    names = dict.fromkeys(part.name for fault in disturbed.faults for part in parse_plan(told_fault(fault)))
+    return [(FAULT_LABELS.get(name, name), FAULTS[name].meaning) for name in names]
+
+
+def _with_faults(disturbed: Results) -> dict[str, Any] | None:
+    """Everything that the page says of faults other than a leader crash that all are told of; None if there is nothing."""
+    if disturbed.trials.empty:
+        return None
+    return {
+        "noticed": disturbed.noticed,
+        "verdicts": _verdicts(disturbed),
+        "figures": _draw_fault_figures(disturbed),
+        "costs": _costs(disturbed),
+        "meanings": _meanings(disturbed),
+        "p95_trials": P95_TRIALS,
+    }
 
 
 def _trouble_rows(results: Results) -> list[list[str]]:
@@ -129,18 +289,28 @@ def _facts(results: Results) -> list[tuple[str, str]]:
     """The environment of a run, as far as its manifest tells."""
     manifest, machine = results.manifest, results.manifest.get("machine", {})
     settings, hop = manifest.get("settings", {}), manifest.get("hop_s")
+    grids = [settings, *settings.get("also", [])]
+
+    def of_all_grids(option: str) -> str:
+        return "; ".join(dict.fromkeys(str(grid[option]) for grid in grids if option in grid))
+
     memory = machine.get("memory_gb")
     facts = {
         "Run": manifest.get("run"),
         "Started": manifest.get("created"),
         "Revision": manifest.get("revision"),
         "Engine": results.engine,
-        "Trials a cell": settings.get("trials"),
+        "Trials a cell": of_all_grids("trials"),
         "Seed": settings.get("seed"),
         "Ids": settings.get("ids"),
         "Initiators": settings.get("initiators"),
         "Dead from the start": ", ".join(map(str, settings.get("dead", []))),
-        "Detector": settings.get("detector"),
+        "Detector": of_all_grids("detector"),
+        "Heartbeats": "; ".join(
+            f"{str(detector).partition(':')[2]} (n = {', '.join(map(str, sorted(set(sizes))))})"
+            for detector, sizes in results.trials.groupby("detector", sort=False)["n"]
+            if detector != "perfect"
+        ),
         "Parameters": ", ".join(
             f"{algorithm}.{name}={value}"
             for algorithm, chosen in settings.get("parameters", {}).items()
@@ -164,18 +334,22 @@ def _unfinished(results: Results) -> str:
     if results.manifest.get("finished", True):
         return ""
     settings = results.manifest.get("settings", {})
-    sizes = [len(settings.get(key, [])) for key in ("algorithms", "nodes", "faults")]
-    planned = int(np.prod(sizes)) * int(settings.get("trials", 0))
+    planned = 0
+    for grid in (settings, *settings.get("also", [])):
+        sizes = [len(grid.get(key, [])) for key in ("algorithms", "nodes", "faults")]
+        planned += int(np.prod(sizes)) * int(grid.get("trials", 0))
     return f"This run was cut off: {len(results.trials):,} of {planned:,} planned trials are here."
 
 
 def _context(results: Results) -> dict[str, Any]:
     """Everything the page shows."""
-    trials, folder = results.trials, results.folder
+    trials, folder, head = results.trials, results.folder, results.headline
+    plain = replace(results, trials=trials[trials["fault"].isin(FAULT_LABELS)])
+    labels = list(map(fault_label, results.faults))
     words = [results.engine and f"engine: {results.engine}", f"{len(trials):,} trials"]
     words += ["n = " + ", ".join(map(str, sorted(set(trials["n"]))))] if len(trials) else []
     words += [
-        ", ".join(map(fault_label, results.faults)),
+        ", ".join(labels if len(labels) <= 4 else [*labels[:3], f"{len(labels) - 3} more faults"]),
         str(results.manifest.get("created", ""))[:16].replace("T", " "),
     ]
     calibration = sorted((int(n), entry) for n, entry in results.manifest.get("calibration", {}).items())
@@ -184,9 +358,11 @@ def _context(results: Results) -> dict[str, Any]:
         "overview": " · ".join(filter(None, words)),
         "unfinished": _unfinished(results),
         "headlines": find_headlines(results),
-        "groups": _summary_groups(results),
-        "figures": [] if results.finished.empty else _draw_figures(results),
-        "troubles": _trouble_rows(results),
+        "groups": _summary_groups(head),
+        "figures": [] if head.finished.empty else _draw_figures(head, FIGURES),
+        "faults": _with_faults(results.disturbed),
+        "plain": len(plain.trials),
+        "troubles": _trouble_rows(plain),
         "errors": list(dict.fromkeys(error for error in trials["error"] if error))[:3],
         "facts": _facts(results),
         "command": results.manifest.get("command"),
@@ -218,6 +394,21 @@ def build_report(run: Path) -> Path:
     return page
 
 
+def _overview_rows(disturbed: Results) -> list[dict[str, str]]:
+    """A row a fault over all algorithms: how often a leader was elected, and the medians of the time without one."""
+    if disturbed.finished.empty:
+        return []
+    judged, costs, rows = judge_faults(disturbed), measure_faults(disturbed), []
+    for fault in disturbed.faults:
+        sums = judged.loc[[fault], ["elected", "valid"]].sum()
+        medians = costs["leaderless"].reindex(pd.MultiIndex.from_product([[fault], disturbed.algorithms])).dropna()
+        ends = dict.fromkeys(map(format_ms, (medians.min(), medians.max())))
+        row = dict.fromkeys(("messages", "latency", "interval"), "")
+        row |= {"algorithm": disturbed.label(fault).replace(",", ", "), "leaderless": "–".join(ends)}
+        rows.append(row | {"elected": f"{sums['elected']:,}/{sums['valid']:,}"})
+    return rows
+
+
 def summary_table(run: Path) -> Table:
     """The end of a run on a terminal: a row an algorithm and fault at the largest n, times in ms.
 
@@ -234,11 +425,14 @@ def summary_table(run: Path) -> Table:
         f" {left_out:,} of {len(results.trials):,} trials are not averaged; the report says why." if left_out else ""
     )
     caption = caption if len(results.finished) else "No trial finished."
-    table = Table(box=rich.box.SIMPLE, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
-    table.add_column("", no_wrap=True)
+    table = Table(box=rich.box.SIMPLE, padding=0, collapse_padding=True, caption=caption, caption_justify="left")
+    table.add_column("", overflow="fold")
     for heading in ("Messages", "Latency", "95%", "Leaderless", "Elected"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for group in _summary_groups(results):
+    groups = _summary_groups(results.headline)
+    if rows := _overview_rows(results.disturbed):
+        groups.append({"title": f"all algorithms, {results.disturbed.noticed}", "rows": rows})
+    for group in groups:
         table.add_row(f"[bold]{group['title']}[/]")
         for row in group["rows"]:
             table.add_row(

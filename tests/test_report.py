@@ -13,22 +13,39 @@ from matplotlib.colors import to_rgb
 from rich.console import Console
 
 from algorithms import ALGORITHMS
-from bench.analyse import Results, count_kinds, find_headlines, load_results, median_interval, predict
+from bench.analyse import (
+    HEARTBEATS,
+    Results,
+    count_kinds,
+    find_headlines,
+    judge_faults,
+    load_results,
+    measure_faults,
+    median_interval,
+    predict,
+    share_interval,
+)
 from bench.plots import (
     STYLES,
     algorithm_style,
     plot_latency_by_n,
     plot_latency_by_share,
+    plot_leaderless_by_fault,
     plot_messages_by_kind,
     plot_messages_by_n,
+    plot_noticing_by_fault,
+    plot_overlap_by_fault,
     plot_phases_by_algorithm,
+    plot_phases_by_fault,
+    plot_traffic_by_fault,
     save_figure,
 )
-from bench.report import FIGURES, build_report, summary_table
+from bench.report import FAULT_FIGURES, FIGURES, build_report, summary_table
 from bench.trial import Trial
 
 KINDS = {"bully": ("Election", "Ok", "Coordinator"), "chang_roberts": ("Election", "Leader")}
 STEMS = [plot.__name__.removeprefix("plot_") for plot, _, _ in FIGURES]
+FAULT_STEMS = [plot.__name__.removeprefix("plot_") for plot, _, _ in FAULT_FIGURES]
 
 
 def make_trial(number: int, algorithm: str = "bully", n: int = 8, fault: str = "none", **changes: Any) -> Trial:
@@ -41,7 +58,7 @@ def make_trial(number: int, algorithm: str = "bully", n: int = 8, fault: str = "
         within_model=True, max_hop_s=1e-4, false_suspicions=0, delta_s=0.05, faults_planned=int(crashed),
         faults_fired=int(crashed), fault_log="", messages=n * n, announcements=n, detector_messages=0, stale_messages=0,
         sent=n * n, duplicated=0, received=n * n, dropped=0, lost=0, in_flight=0, bytes=9 * n * n, max_sent_by_node=n,
-        causal_depth=3, epochs=1, timeouts=0, detect_s=5e-4 if crashed else None, elect_s=1e-3 * (number + 1),
+        causal_depth=3, epochs=1, timeouts=0, churn=0, detect_s=5e-4 if crashed else None, elect_s=1e-3 * (number + 1),
         agree_s=2e-3 * (number + 1), quiet_s=1e-4, leaderless_s=2e-3, overlap_s=0.0, wall_s=0.01, cpu_s=0.002,
         max_rss_kb=16000, ctx_switches=20, log_lost=0, error="",
     )  # fmt: skip
@@ -299,11 +316,18 @@ def test_the_largest_n_is_one_that_all_reached(tmp_path: Path) -> None:
         [make_trial(0, verdict="split", elect_s=None, agree_s=None, quiet_s=None)],
         [make_trial(0), make_trial(1, fault="leader-crash", stop="horizon", verdict="unknown")],
         [make_trial(0, fault="crash:rank=1"), make_trial(1, fault="crash:rank=2"), make_trial(2, fault="crash:random=2")],
+        [make_trial(0, fault="pause:leader,for=1s", stop="horizon", verdict="unknown"), make_trial(1)],
+        [make_trial(0, fault="leader-crash+loss:0.02", leaderless_s=0.0, detect_s=None, elect_s=None, quiet_s=None)],
+        [make_trial(0, fault="cascade:2", faults_fired=0), make_trial(1, "ring", fault="cascade:2")],
+        [make_trial(0, fault="none", detector="heartbeat:period=50ms,timeout=250ms", wall_s=None)],
     ],
 )  # fmt: skip
 def test_small_and_odd_runs_have_a_report(tmp_path: Path, rows: list[Trial]) -> None:
-    text = build_report(write_run(tmp_path / "r", rows)).read_text()
-    assert text.count("data:image/svg+xml;base64,") == len(STEMS)
+    folder = write_run(tmp_path / "r", rows)
+    text = build_report(folder).read_text()
+    stems = [file.stem for file in (folder / "figures").glob("*.svg")]
+    assert set(STEMS) <= set(stems)
+    assert text.count("data:image/svg+xml;base64,") == len(stems)
 
 
 @pytest.mark.parametrize("rows", [[], [make_trial(0, stop="horizon", verdict="unknown")]])
@@ -361,3 +385,175 @@ def test_a_figure_is_saved_without_a_date(small: Path) -> None:
     save_figure(plot_messages_by_n(load_results(small)), stem)
     assert "<metadata>" not in stem.with_suffix(".svg").read_text()
     assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+HEARTBEAT = "heartbeat:period=50ms,timeout=250ms"
+PAUSE, HALVES = "pause:leader,for=600ms", "partition:halves,for=800ms"
+
+
+def noticed(number: int, algorithm: str = "bully", n: int = 8, fault: str = "leader-crash", **changes: Any) -> Trial:
+    """A plausible row of a run with heartbeats: 20 periods, in which a failure detector sends 2n - 1 messages each."""
+    changes = {"detector": HEARTBEAT, "detector_messages": 20 * (2 * n - 1), "wall_s": 1.0, "detect_s": 0.25} | changes
+    return make_trial(number, algorithm, n, fault, **changes)
+
+
+def with_faults(trials: int = 3) -> list[Trial]:
+    """The rows of `grid`, and those of a second grid with faults that heartbeats notice."""
+    rows = grid()
+    for fault in ("leader-crash", PAUSE, HALVES):
+        overlap = 0.0 if fault == "leader-crash" else 0.35
+        for _ in range(trials):
+            for algorithm in ("bully", "chang_roberts"):
+                rows.append(noticed(len(rows), algorithm, 8, fault, overlap_s=overlap, messages=5000))
+    return rows
+
+
+def test_a_cell_holds_one_detector(tmp_path: Path) -> None:
+    results = read(tmp_path / "r", with_faults())
+    alone = read(tmp_path / "s", grid())
+    assert results.faults == [*alone.faults, *(fault + HEARTBEATS for fault in ("leader-crash", PAUSE, HALVES))]
+    assert results.at("leader-crash", 8).loc["bully", "messages_max"] == 64
+    assert results.at(f"leader-crash{HEARTBEATS}", 8).loc["bully", "messages_min"] == 5000
+    assert results.headline.summary.equals(alone.summary)
+    assert results.headline.theory("bully", "leader-crash", [8])["mean"].tolist() == [56]
+    assert results.theory("bully", f"leader-crash{HEARTBEATS}", [8]).empty
+    assert find_headlines(results)[:4] == find_headlines(alone)[:4]
+    panels = plot_messages_by_n(results.headline).axes
+    assert [axis.get_title(loc="left") for axis in panels] == ["cold start", "leader crash"]
+
+
+def test_of_many_faults_the_plain_ones_are_shown_over_n(tmp_path: Path) -> None:
+    many = [noticed(rank, fault=f"crash:rank={rank}") for rank in range(1, 8)]
+    results = read(tmp_path / "r", [*many, noticed(8)])
+    assert results.headline.faults == [f"leader-crash{HEARTBEATS}"]
+    assert len(results.disturbed.faults) == 8
+    assert len(read(tmp_path / "s", many[:3]).headline.faults) == 3
+    assert len(read(tmp_path / "t", many).headline.faults) == 7
+
+
+def test_the_interval_of_a_share() -> None:
+    assert share_interval(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert share_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
+    assert share_interval(20, 20)[1] == 1.0
+    assert str(share_interval(0, 0)) == "(nan, nan)"
+
+
+ENDS: list[dict[str, Any]] = [
+    {},
+    {"verdict": "no_leader", "leader": None, "within_model": False},
+    {"verdict": "split", "within_model": False, "faults_planned": 2},
+    {"verdict": "unknown", "stop": "horizon", "within_model": False, "leaderless_s": 99.0},
+    {"violations": 2, "overlap_s": 0.1, "within_model": False},
+    {"overlap_s": 0.2},
+    {"verdict": "split"},
+    {"violations": 2},
+    {"lost": 1},
+    {"in_flight": 1, "sent": 65},
+    {"stop": "error", "verdict": "unknown", "error": "boom"},
+    {"faults_fired": 0, "verdict": "split", "violations": 2, "leaderless_s": 99.0, "messages": 10**6},
+    {"faults_fired": 0},
+]
+
+
+def test_a_broken_promise_is_what_a_trial_says_it_is(tmp_path: Path) -> None:
+    rows = [make_trial(number, fault=PAUSE, **end) for number, end in enumerate(ENDS)]
+    broken = read(tmp_path / "r", rows).trials["broken"].tolist()
+    assert broken == [row.is_broken for row in rows]
+    assert [number for number, one in enumerate(broken) if one] == [6, 7, 8, 9, 10]
+
+
+def test_the_verdicts_count_each_end(tmp_path: Path) -> None:
+    rows = [noticed(number, fault=PAUSE, **end) for number, end in enumerate(ENDS)]
+    rows.append(noticed(13, "ring", fault=PAUSE, faults_fired=0, leaderless_s=99.0))
+    results = read(tmp_path / "r", rows).disturbed
+    cell = judge_faults(results).loc[[(PAUSE + HEARTBEATS, "bully")]].iloc[0]
+    counted = ("trials", "invalid", "valid", "elected", "no_leader", "split", "unknown", "two_led", "overlapping")
+    assert [cell[column] for column in counted] == [13, 3, 10, 6, 1, 1, 2, 2, 2]
+    assert (cell["promised"], cell["failed"], cell["broken"]) == (7, 6, 5)
+    assert cell["share"] == pytest.approx(0.6)
+    assert cell["odd"] == [1, 3, 4, 6, 7, 8, 9, 10]
+    cost = measure_faults(results)
+    assert cost.index.tolist() == [(PAUSE + HEARTBEATS, "bully")]
+    assert cost["leaderless"].item() == pytest.approx(2e-3)
+    assert cost["messages"].item() == 64
+    assert cost["traffic"].item() == pytest.approx(1.0)
+
+
+def test_an_error_of_ours_is_told_from_a_result(tmp_path: Path) -> None:
+    rows = [noticed(number, fault=PAUSE, overlap_s=0.3) for number in range(3)]
+    rows.append(noticed(3, "ring", fault=PAUSE, verdict="split", within_model=False))
+    text = build_report(write_run(tmp_path / "r", rows)).read_text()
+    assert "No promise was broken: 1 trial failed, all outside what their algorithms assume" in text
+    assert '<td class="failed">0/1</td>' in text
+    assert '<td class="failed">1 failed</td><td>3</td>' in text
+    assert "100% [44%–100%]" in text
+    rows.append(noticed(4, fault=PAUSE, violations=2))
+    text = build_report(write_run(tmp_path / "s", rows)).read_text()
+    assert (
+        "1 trial broke a promise of the model, an error of ours: Bully under pause:leader,for=600ms · heartbeats"
+        in text
+    )
+    assert '<td class="broken">4/4<small>✗ 1 broken</small><small>1 two led</small></td>' in text
+    assert '<td class="broken">✗ 1 broken</td><td>4</td>' in text
+
+
+def test_the_figures_of_faults_show_every_trial(tmp_path: Path) -> None:
+    results = read(tmp_path / "r", with_faults(20)).disturbed
+    figure = plot_leaderless_by_fault(results)
+    (panel,) = figure.axes
+    labels = [label.get_text().replace("\n", " ") for label in panel.get_yticklabels()]
+    assert labels == ["leader crash", "pause:leader, for=600ms", "partition:halves, for=800ms"]
+    assert panel.get_xlabel() == "time without a leader (ms)"
+    assert sum(len(np.asarray(line.get_xdata())) for line in panel.lines if line.get_marker() == ".") == 2 * 3 * 20
+    assert "noticed by heartbeats · n = 8" in figure.texts[1].get_text().replace("\n", " ")
+    colours = {line.get_color() for line in panel.lines}
+    assert colours == {algorithm_style(name)[0] for name in ("bully", "chang_roberts")}
+    assert [axis.get_title(loc="left") for axis in plot_noticing_by_fault(results).axes] == [
+        "to notice",
+        "then to elect and agree",
+    ]
+    assert len(plot_overlap_by_fault(results).axes[0].get_yticks()) == 2
+    traffic = plot_traffic_by_fault(results)
+    assert "1.0 to 1.0 times 2n − 1" in traffic.texts[0].get_text()
+    assert [axis.get_title(loc="left") for axis in plot_phases_by_fault(results).axes] == ["Bully", "Chang–Roberts"]
+
+
+def test_a_run_with_faults_says_more(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "results" / "r", with_faults())
+    page = build_report(folder)
+    text = page.read_text()
+    assert all(f'id="{word}"' in text for word in (*STEMS, *FAULT_STEMS, "verdicts", "costs"))
+    assert "<dt>pause</dt><dd>SIGSTOP of the leader" in text
+    assert "http" not in text
+    assert all(sentence in text for sentence in find_headlines(load_results(folder)))
+    files = sorted((folder / "figures").iterdir())
+    assert len(files) == 2 * (len(STEMS) + len(FAULT_STEMS))
+    before = [page.read_bytes(), *(file.read_bytes() for file in files)]
+    build_report(folder)
+    assert [page.read_bytes(), *(file.read_bytes() for file in files)] == before
+
+
+def test_a_run_without_faults_says_nothing_of_them(small: Path) -> None:
+    text = build_report(small).read_text()
+    assert "When things fail" not in text
+    assert "promise" not in text
+    assert not any(f'id="{word}"' in text for word in (*FAULT_STEMS, "verdicts", "costs"))
+
+
+def test_a_run_cut_off_in_its_second_grid_says_so(tmp_path: Path) -> None:
+    one = {"algorithms": ["bully"], "nodes": [8], "faults": ["none"], "trials": 7, "detector": "perfect"}
+    settings = {**one, "also": [{**one, "nodes": [5, 9], "detector": "heartbeat"}]}
+    text = build_report(write_run(tmp_path / "r", [make_trial(0)], finished=False, settings=settings)).read_text()
+    assert "1 of 21 planned trials are here" in text
+    assert "<td>Detector</td><td>perfect; heartbeat</td>" in text
+
+
+def test_the_terminal_tells_of_faults_in_a_few_lines(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "r", with_faults())
+    console = Console(width=80, file=(tmp_path / "terminal.txt").open("w"))
+    console.print(summary_table(folder))
+    console.file.close()
+    text = (tmp_path / "terminal.txt").read_text()
+    assert "…" not in text
+    assert text.count("Chang–Roberts") == 2
+    assert [line.split()[-1] for line in text.splitlines() if "pause:leader" in line] == ["6/6"]
