@@ -10,7 +10,7 @@ import msgspec
 
 from bench.detector import parse_detector
 from bench.faults import FAULTS, Faults, parse_fault, parse_faults, parse_plan, seconds, write_plan
-from bench.latency import make_link_sampler
+from bench.latency import make_link_sampler, read_matrix
 from bench.scenario import (
     Scenario,
     choose_ids,
@@ -183,7 +183,7 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
             else ()
         ),
         engine=engine,
-        latency=latency if engine == "simulate" else "",
+        latency=latency if engine == "simulate" and read_matrix(latency) is None else "",
         delta=str(options.get("delta", "auto")),
         horizon=str(options.get("horizon", "auto")),
         parameters=parameters,
@@ -204,8 +204,10 @@ def read_faults(options: Mapping[str, Any], engine: str) -> list[Faults]:
     """
     weather = []
     for option, name in (("loss", "loss"), ("latency", "delay")):
-        if options.get(option) and (option == "loss" or engine != "simulate"):
+        if options.get(option):
             try:
+                if option == "latency" and engine == "simulate" and read_matrix(options[option]) is None:
+                    continue  # there it is the model of the links themselves
                 weather.append(parse_fault(f"{name}:{options[option]}"))
             except ValueError as error:
                 raise BadInput(f"--{option}: {error}") from None
@@ -230,8 +232,8 @@ def options_of(settings: Settings) -> dict[str, Any]:
     options: dict[str, Any] = msgspec.to_builtins(settings)
     parameters = options.pop("parameters").items()
     del options["profile"]
-    if settings.engine != "simulate":
-        del options["latency"]  # it is among the faults
+    if not settings.latency:
+        del options["latency"]  # if there was one it is among the faults
     return options | {
         "param": [f"{a}.{name}={text}" for a, texts in parameters for name, text in texts.items()],
         "also": [options_of(grid) for grid in settings.also],

@@ -15,7 +15,7 @@ from algorithms.model import Id, Message, Node, Position
 from algorithms.reelection import Newer, Reelection
 from bench.detector import Heartbeat, HeartbeatDetector, Reaction, Suspicion, Times
 from bench.faults import NOBODY, Ambush, Plan, Strike, Weather, cut_links
-from bench.latency import Sampler, make_sampler
+from bench.latency import LinkSampler, make_link_sampler
 from bench.observe import Fired
 from bench.scenario import choose_initiators
 
@@ -64,7 +64,7 @@ class Adversity:
         self.weather = Weather()
         self.ambush: Ambush | None = None
         self.shots: dict[Position, int] = defaultdict(int)
-        self.winds: dict[Position, tuple[random.Random, Sampler | None]] = {}
+        self.winds: dict[Position, tuple[random.Random, LinkSampler | None]] = {}
         self.incarnations: dict[Position, int] = defaultdict(int)
         self.gone: dict[Position, int] = {}
         self.paused: dict[Position, list[Event]] = {}
@@ -209,12 +209,12 @@ class Adversity:
         for one in parcels + overtaken:
             self.launch(now, one)
 
-    def wind(self, source: Position) -> tuple[random.Random, Sampler | None]:
+    def wind(self, source: Position) -> tuple[random.Random, LinkSampler | None]:
         """The random stream of what a node sends, and the sampler of delays on it, if there are any."""
         if source not in self.winds:
             rng = random.Random(f"{self.scenario.seed}/weather/{source}")
             delay = self.plan.weather.delay
-            self.winds[source] = rng, make_sampler(delay, self.scenario.delta, rng) if delay else None
+            self.winds[source] = rng, make_link_sampler(delay, self.scenario.delta, rng) if delay else None
         return self.winds[source]
 
     def launch(self, now: int, parcel: Parcel) -> None:
@@ -223,7 +223,7 @@ class Adversity:
         simulation = self.simulation
         time = now + simulation.delay()
         if self.weather.delay and (delay := self.wind(source)[1]) is not None:
-            time += delay()
+            time += delay(source, target)
         link = source * self.scenario.n + target
         time = simulation.arrivals[link] = max(time, simulation.arrivals[link])
         simulation.order += 1
