@@ -276,9 +276,11 @@ BROKEN: dict[str | Change, set[str]] = {  # a class here or a changed page -> th
     "Labels": {"labels"},
     "Boasts": {"witness"},
     "Thankful": {"claims"},
-    ("complete.bully", "        else:\n            self.adopt(self.epoch + 1)\n            self.begin()\n", ""): {
-        "resilience"
-    },
+    (
+        "complete.bully",
+        "        if port == self.leader:\n",
+        "        if port == self.leader and len(self.suspected) < 2:\n",
+    ): {"resilience"},
     "Looks": {"parity"},
     ("ring.itai_rodeh", "self.elect(msg.hop)", "self.leader or self.elect(msg.hop)"): {"knowledge"},
 }

@@ -10,7 +10,7 @@ from bench.engines.processes import Processes
 PAGES = tuple(ALGORITHMS)
 OWN = tuple(
     f"tests.nodes:{name}"
-    for name in ("Raises", "RaisesAtBirth", "Hangs", "Chatters", "Exits", "Bulky", "Doubled", "TwoLeaders")
+    for name in ("Raises", "RaisesAtBirth", "Hangs", "Chatters", "Exits", "Bulky", "Doubled", "TwoLeaders", "Pours")
 )
 
 

@@ -76,7 +76,12 @@ MUTANTS = (
     Mutant(BULLY, "an election is started at every message", "if self.started:\n            return", "pass"),
     Mutant(BULLY, "answers are not noted", "self.answered = True", "self.answered = False", "claims"),
     Mutant(BULLY, "who was answered wins", "and not self.answered:", "and self.answered:", "lone"),
-    Mutant(BULLY, "the stronger is bullied back", "msg.leader < self.id or", "msg.leader > self.id or"),
+    Mutant(
+        BULLY,
+        "the stronger is bullied back",
+        "        elif msg.leader < self.id:",
+        "        elif msg.leader > self.id:",
+    ),
     twice(RING, "a token starts twice", "self.send(NEXT, Election(self.id, (self.id,)))"),
     twice(RING, "the outcome is passed on twice", "self.send(NEXT, msg)"),
     Mutant(RING, "the lowest wins", "max(msg.ids)", "min(msg.ids)"),

@@ -132,3 +132,15 @@ class Blurts(Raises):
     def on_ping(self, port: Port, msg: Ping) -> None:
         if self.leader is None:
             self.elect(msg.value)
+
+
+class Pours(Raises):
+    """Sends more than a log holds."""
+
+    def on_start(self) -> None:
+        for value in range(101_000):
+            self.send(self.ports[0], Ping(value))
+
+    def on_ping(self, port: Port, msg: Ping) -> None:
+        if msg.value == 100_999:
+            self.elect(max(self.id, *self.ports))

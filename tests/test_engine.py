@@ -56,8 +56,8 @@ def test_messages_of_many_frames_arrive_whole_from_all_at_once(engine: Processes
 
 
 def test_a_log_that_overflows_says_so(engine: Processes) -> None:
-    row = run(engine, "tests.nodes:Chatters", 2, horizon=0.3)
-    assert row.log_lost > 0
+    row = run(engine, "tests.nodes:Pours", 2, horizon=20)
+    assert (row.stop, row.log_lost > 0) == ("quiescent", True)
 
 
 def test_everybody_broadcasting_at_once_does_not_deadlock(engine: Processes) -> None:

@@ -41,7 +41,7 @@ from bench.plots import (
     save_figure,
 )
 from bench.report import FAULT_FIGURES, FIGURES, build_report, summary_table
-from bench.trial import Trial
+from bench.trial import SCHEMA, Trial
 
 KINDS = {"bully": ("Election", "Ok", "Coordinator"), "chang_roberts": ("Election", "Leader")}
 STEMS = [plot.__name__.removeprefix("plot_") for plot, _, _ in FIGURES]
@@ -68,7 +68,7 @@ def make_trial(number: int, algorithm: str = "bully", n: int = 8, fault: str = "
 def write_run(folder: Path, rows: list[Trial], **manifest: Any) -> Path:
     """A run's folder, written with plain csv and json."""
     folder.mkdir(parents=True)
-    (folder / "manifest.json").write_text(json.dumps({"schema": 1, "run": folder.name, **manifest}))
+    (folder / "manifest.json").write_text(json.dumps({"schema": SCHEMA, "run": folder.name, **manifest}))
     with (folder / "trials.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(Trial.__struct_fields__)
