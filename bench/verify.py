@@ -13,7 +13,7 @@ import msgspec
 from algorithms import ALGORITHMS
 from algorithms.model import Id, Node, Position
 from bench.diagram import Arrow, Mark, draw_space_time
-from bench.engines.explore import ENDLESS, Delivery, Move, State, Suspect, System, Timer, explore
+from bench.engines.explore import ENDLESS, Delivery, Move, State, Suspect, System, Timer, explore, is_quiet
 from bench.scenario import Scenario, choose_ids, choose_initiators, find_algorithm, trial_seed
 from bench.settings import BadInput, collect_parameters, split_words, whole_number
 
@@ -130,11 +130,11 @@ def follow(system: System, labels: Iterable[str], lenient: bool = False) -> Way:
             possible = ", ".join(moves) or "nothing"
             raise ValueError(f"step {len(way.steps) + 1} cannot be {label!r}; possible there: {possible}")
     moves_left = system.moves(state)
-    while lenient and moves_left and len(way.steps) < ENDLESS:
-        if not take(next((move for move in moves_left if move.event >= 0 and move.kept < 0), moves_left[0])):
+    while lenient and not is_quiet(moves_left) and len(way.steps) < ENDLESS:
+        if not take(next(move for move in moves_left if move.event >= 0 and move.kept < 0)):
             return way
         moves_left = system.moves(state)
-    way.open = bool(moves_left)
+    way.open = not is_quiet(moves_left)
     if not way.open:
         way.fault = system.judge_end(state)
     return way
@@ -145,6 +145,8 @@ def wander(system: System, rng: random.Random) -> Way:
     system.reduce = False
     state, labels, fault = system.initial, list[str](), ""
     while (moves := system.moves(state)) and not fault and len(labels) < ENDLESS:
+        if is_quiet(moves) and system.judge_end(state):
+            break
         crashes = [move for move in moves if move.event < 0 or move.kept >= 0]
         lives = [move for move in moves if move.event >= 0 and move.kept < 0]
         move = rng.choice(crashes if crashes and (not lives or rng.random() < CRASHING) else lives)

@@ -16,7 +16,7 @@ only what was met, the search is repeated until it meets no new pair. Then every
 
 import copy
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -111,6 +111,11 @@ class Move(msgspec.Struct, frozen=True):
     event: int = -1
     link: int = -1
     kept: int = -1
+
+
+def is_quiet(moves: Iterable[Move]) -> bool:
+    """Whether nothing more happens, unless somebody crashes: an end, which is judged."""
+    return all(move.event < 0 for move in moves)
 
 
 class Numbers:
@@ -289,7 +294,9 @@ class System:
         """A step, and those in which the node crashes inside it; before a start, too."""
         yield move
         if deadly:
-            for kept in range(1, len(self.ask(state, move.position, move.event).sends)):
+            outcome = self.ask(state, move.position, move.event)
+            silent = self.forgets and any(sent == 0 for sent, _ in outcome.elected)  # it may elect and tell nobody
+            for kept in range(0 if silent else 1, len(outcome.sends)):
                 yield msgspec.structs.replace(move, kept=kept)
             if move.event == 0:
                 yield Move(move.position)
@@ -535,7 +542,7 @@ def search(system: System, limit: int) -> Found:
         way.append(move)
         moves = system.moves(after)
         stack.append(_Visit(after, iter(moves)))
-        if not moves:
+        if is_quiet(moves):
             found.ends += 1
             fault = system.judge_end(after)
             if fault:
@@ -561,7 +568,7 @@ def find_shortest(system: System, limit: int) -> tuple[Move, ...]:
                 after = system.step(state, move)
                 if system.is_beyond(after, move):
                     continue
-                if system.find_fault(state, move, after) or (not system.moves(after) and system.judge_end(after)):
+                if system.find_fault(state, move, after) or (is_quiet(system.moves(after)) and system.judge_end(after)):
                     return _trace_back(ways, state, move)
                 if after not in ways:
                     ways[after] = state, move
