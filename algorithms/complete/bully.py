@@ -21,8 +21,8 @@ References   H. Garcia-Molina, Elections in a Distributed Computing System, IEEE
              Election/Ok/Coordinator form of Tanenbaum and van Steen. Deviations: every message carries an epoch and a
              node is a candidate at most once an epoch (restarting on every Election costs 2^h messages); requests are
              answered even after a Coordinator was seen; what is stale is answered with the current Coordinator; who
-             recovers listens for T2 before it elects, in an epoch later than any it heard of: at once, in the epoch after
-             its last, it would lead beside whoever won that epoch meanwhile.
+             recovers listens for T + T2 before it elects, in an epoch later than any it heard of: at once, in the epoch
+             after its last, it would lead beside whoever won that epoch meanwhile.
 """
 
 from algorithms.model import (
@@ -133,7 +133,8 @@ class Bully(Node):
         if isinstance(record, Epoch):
             self.epoch = record.epoch
         self.back = True
-        self.set_timer("coordinator", self.coordinator_timeout)
+        # longer than an election that did not ask this node, and than the leader takes to trust it again and to say so
+        self.set_timer("coordinator", self.answer_timeout + self.coordinator_timeout)
 
     def on_trust(self, port: Port) -> None:
         if self.leader == self.id:

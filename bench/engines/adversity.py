@@ -256,6 +256,11 @@ class Adversity:
             reaction = detector.tick(now, self.places[leader] if leader is not None else None, title)
             self.simulation.schedule(position, TICK, time=detector.due)
             self.react(now, position, node, reaction)
+            idle = now - self.changed > detector.timeout
+            if idle and node.leader is not None and self.places[node.leader] in detector.suspected:
+                self.simulation.schedule(
+                    position, SUSPECT, self.places[node.leader], time=now
+                )  # whose turn it is did not act
 
     def hear(self, now: int, position: Position, source: Position, key: Any, msg: Message) -> None:
         """A message of a detector arrives at a live node; a leader's tells it of the election, too."""

@@ -126,6 +126,8 @@ class Simulation:
                 at = now
                 if node is None:
                     lost += 1
+                    if now - sent > max_hop:  # an answer that would have come too late is one that did
+                        max_hop = now - sent
                     heappop(heap)
                     continue
                 received += 1
