@@ -125,7 +125,7 @@ def test_a_suspicion_matters_only_if_it_concerns_the_leader() -> None:
 def test_what_recovers_listens_and_starts_after_every_epoch_it_knows_of() -> None:
     node = bully(3, 3)
     node.on_recover(Epoch(6))
-    assert take(node) == [SetTimer("coordinator", 3)]
+    assert take(node) == [SetTimer("coordinator", 5)]
     node.on_timeout("coordinator")
     assert [it for it in take(node) if not isinstance(it, CancelTimer)][:2] == [Save(Epoch(7)), Elect(3, 7)]
     late = bully(3, 3)
