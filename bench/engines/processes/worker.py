@@ -299,6 +299,7 @@ class Worker:
             period, timeout = int(self.times.period * 1e9), int(self.times.timeout * 1e9)
             suspected = {position for position in range(n) if position in self.scenario.dead}
             back = self.incarnation > 0
+            self.changed = now
             self.detector = HeartbeatDetector(self.position, n, suspected, period, timeout, now, back)
             self.show_suspects()
 
@@ -309,6 +310,10 @@ class Worker:
         position = ids.index(leader) if leader is not None else None
         title = ids[self.position] if position == self.position else 0
         self.react(self.detector.tick(now, position, title), now)
+        if position in self.detector.suspected and now - self.changed > self.detector.timeout:
+            self.changed = now
+            self.suspect(position)  # whoever was to act on it did not
+            self.show_busy()
 
     def react(self, reaction: Reaction, now: int) -> None:
         """Do what the detector says: tell the node, then the others."""
@@ -323,6 +328,7 @@ class Worker:
         for target, msg in reaction.sends:
             self.dispatch(target, self.kind_of[type(msg)], wire.encode(msg), ~self.position, 0, now)
         if reaction.trusts or reaction.suspects:
+            self.changed = now
             self.show_suspects()
             self.show_busy()
 
