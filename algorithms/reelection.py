@@ -118,14 +118,18 @@ class Reelection(Node):
         self.on_start()
 
     def settle(self) -> None:
-        """Take the page's leader for this node's; a new leader tells whom its key excludes, if they are back by now."""
+        """Take the page's leader for this node's."""
         if self.page is None or self.page.leader is None or self.page.leader == self.leader:
             return
         self.leader = self.page.leader
         if self.leader == self.ids[self.position]:
-            for position in self.key[1]:
-                if position not in self.suspected:
-                    self.notify(position)
+            self.announce()
+
+    def announce(self) -> None:
+        """A new leader tells whom its key excludes, if they are back by now."""
+        for position in self.key[1]:
+            if position not in self.suspected:
+                self.notify(position)
 
     def on_start(self) -> None:
         if self.page is not None:
@@ -133,6 +137,7 @@ class Reelection(Node):
             self.settle()
         elif self.alone:
             self.elect(self.ids[self.position])
+            self.announce()
 
     def on_suspect(self, port: Port) -> None:
         number, down = self.key

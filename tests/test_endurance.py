@@ -94,3 +94,17 @@ def test_hundreds_of_elections_in_virtual_time() -> None:
 @pytest.mark.slow
 def test_twenty_thousand_elections_in_virtual_time() -> None:
     print(endure(Simulate(), 20_000, 6_000, 2))
+
+
+def test_what_once_went_wrong() -> None:
+    """A node that was left alone elected itself and told nobody of those who had come back meanwhile."""
+    scenario = Scenario(
+        algorithm="hirschberg_sinclair",
+        ids=(2, 1, 4, 3),
+        seed=317443368067,
+        delta=0.05,
+        horizon=20,
+        faults=parse_plan("churn:rate=100,for=60ms"),
+    )
+    row, _ = make_row(Simulate().run(scenario), scenario, "", 0, 0, "simulate")
+    assert (row.verdict, row.violations) == ("elected", 0)
