@@ -12,6 +12,13 @@ Partial-order reduction (P. Godefroid, Partial-Order Methods for the Verificatio
 events at different nodes commute, so at a state it is enough to go on at one node, if nothing else can reach that node
 before it moves (its persistent set). Whether another node may send to it is read off the pairs met so far; since that is
 only what was met, the search is repeated until it meets no new pair. Then every execution was covered up to commutation.
+
+Most states differ only in what a past election left behind. So a state is put in a normal form, bisimilar to all that it
+stands for (`System.settle`, whatever was met): whom a node told of a later election does not count where nobody is left to
+be told, nor who was elected where nobody can be in that election again. And frames that a node will ignore whenever they
+arrive are dropped (`System.tidy`): confluent steps, taken at once (S. Blom and J. van de Pol, State Space Reduction by
+Proving Confluence, CAV 2002, LNCS 2404). Which they are is inferred from the pairs met, too, and holds at the last
+repetition. A drop counts as the step that it stands for: the longest execution stays the longest.
 """
 
 import copy
@@ -22,7 +29,7 @@ from typing import Any
 import msgspec
 
 from algorithms.model import CancelTimer, Elect, Id, Key, Message, Node, Position, Send, SetTimer
-from algorithms.reelection import Newer
+from algorithms.reelection import Newer, Reelection
 from bench.scenario import Scenario, choose_initiators, find_algorithm, node_maker
 
 DEAD = 0  # the number of the state of a node that crashed
@@ -88,13 +95,15 @@ class Local(msgspec.Struct):
         node: a node in that state. It is never run: each event is handled by a copy.
         key: of its election: the page's and its epoch.
         timers: its armed timers (numbers).
-        outcomes: what it does at the events that were met in this state (by number).
+        outcomes: what it does at the events that were met in this state (by number); below zero, the same with more told.
+        ignored: whether it ignores a message (by number), met in this state or not.
     """
 
     node: Node
     key: tuple[Key, int]
     timers: tuple[int, ...]
     outcomes: dict[int, Outcome]
+    ignored: dict[int, bool] = msgspec.field(default_factory=dict)
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -174,6 +183,8 @@ class System:
         reduce: whether to use partial-order reduction. It is not used with `epochs`, nor where two leaders of one election
             are an error only at one instant: of a page that survives crashes by itself.
         clipped: steps that were left out.
+        seen: numbers of the states that nodes were in, in this search.
+        dropped: frames that the last step dropped, since they will be ignored; each stands for one step.
     """
 
     def __init__(self, scenario: Scenario, crashes: int = 0, late: bool = False, epochs: int | None = None) -> None:
@@ -186,8 +197,12 @@ class System:
         self.events, self.contents = Numbers(Start()), Numbers(())
         self.clocks = Numbers(())  # timers by the time that is left: (left, position, event)
         self.decided = Numbers(())  # (key, leader) of all elections so far
-        self.pairs = self.clipped = 0
+        self.pairs = self.clipped = self.dropped = 0
+        self.seen: set[int] = set()
+        self.excused: dict[tuple[int, Position], int] = {}
         self.reachable: dict[tuple[int, int, int, bool], bool] = {}
+        self.ahead: dict[tuple[int, int, tuple[int, ...]], frozenset[int]] = {}
+        self.tidied: dict[tuple[int, int, int], int] = {}
         n, live = self.n, scenario.live
         make = node_maker(scenario, steady=crashes == 0 and len(live) > 1)
         locals_, links = [DEAD] * n, [EMPTY] * (n * n + n)  # links between nodes, then from the world to each node
@@ -222,6 +237,7 @@ class System:
         if outcome is None:
             self.pairs += 1
             outcome = local.outcomes[event] = self.handle(position, local.node, self.events.things[event])
+        self.seen.add(outcome.local)
         return outcome
 
     def handle(self, position: Position, node: Node, event: Event) -> Outcome:
@@ -328,7 +344,7 @@ class System:
         todo, met, found = [number], {number}, False
         while todo and not found:
             for event, outcome in self.local(todo.pop()).outcomes.items():
-                what = things[event]
+                what = things[event] if event >= 0 else None
                 if waits and isinstance(what, Delivery) and what.source == target:
                     continue
                 if isinstance(what, Suspect) and event not in orders:
@@ -343,6 +359,7 @@ class System:
     def step(self, state: State, move: Move) -> State:
         """The state after a move."""
         after, position, event, link = list(state), move.position, move.event, move.link
+        self.dropped = 0
         if link >= 0:
             left = list(self.contents.things[state[link]])
             left.remove(event)
@@ -362,8 +379,16 @@ class System:
             if self.forgets and self.local(outcome.local).key > self.local(state[position]).key:
                 for into in self.into[position][:-1]:
                     after[into] = self.forget(after[into], self.local(outcome.local).key[0])
-        if event < 0 or move.kept >= 0:
+        crashes = event < 0 or move.kept >= 0
+        if crashes:
             self.crash(after, position)
+        if self.reduce and self.n - after[: self.n].count(DEAD) <= self.fewest:
+            ends = range(self.n, self.n + self.n * self.n) if crashes else self.into[position][:-1]
+            for link in {*ends, *(to for to, _ in outcome.sends)} if event >= 0 else ends:
+                if after[link] != EMPTY:
+                    self.tidy(after, link)
+        if self.reduce:
+            self.settle(after, range(self.n) if crashes else (position,))
         return tuple(after)
 
     def counted(self, outcome: Outcome, move: Move) -> list[tuple[int, Id]]:
@@ -389,6 +414,121 @@ class System:
             tuple(self.events(Delivery(it.source, 0, (0, ()), None) if it.key < key else it) for it in frames)
         )
 
+    def tidy(self, after: list[int], link: int) -> None:
+        """Drop the frames on a link that the node at its end will ignore, whatever it does until they arrive.
+
+        Only messages of past elections and news of later ones, and only once nobody can crash any more: then each takes
+        one step in every execution, at which nothing changes. What is ahead of a node is read off the pairs met
+        (`look_ahead`), so an early search may drop too much; the last, which met no new pair, did not: whatever can happen
+        until a dropped frame arrives was met. A step of the node puts nothing more ahead of it, and frames further behind
+        do not matter: so drops commute with all steps, and the persistent sets stay right.
+        """
+        target = (link - self.n) % self.n
+        number, world = after[target], after[self.n + self.n * self.n + target]
+        tidied = self.tidied.get((number, world, after[link]))
+        waiting = self.contents.things[after[link]]
+        if tidied is None:
+            left: tuple[int, ...] = ()
+            for event in waiting:
+                if not all(self.ignores(ahead, event) for ahead in self.look_ahead(number, world, left)):
+                    left = (*left, event)
+            tidied = self.tidied[number, world, after[link]] = self.contents(left)
+        self.dropped += len(waiting) - len(self.contents.things[tidied])
+        after[link] = tidied
+
+    def settle(self, after: list[int], changed: Iterable[Position]) -> None:
+        """Make one of states that nothing can tell apart any more.
+
+        Whom a node told that there is a later election matters only while a frame of an earlier one may come from there.
+        Keys never sink and links are FIFO, so none comes once that node is dead, or in this election or a later one, and
+        none is under way: then it counts as told. When this node itself enters a later election, it has told nobody again.
+        Who was elected matters only while somebody is in that election or an earlier one.
+
+        Another node's step may so renumber this one's state; `excuse` records that, and what is inferred follows it.
+        """
+        live = [position for position in range(self.n) if after[position] != DEAD]
+        keys = {position: self.local(after[position]).key[0] for position in live}
+        for target in live:
+            if keys[target][0] == 1:
+                continue
+            for source in range(self.n) if target in changed else changed:
+                waiting = self.contents.things[after[self.n + source * self.n + target]]
+                if source == target or (source in keys and keys[source] < keys[target]):
+                    continue
+                if not waiting or all(self.events.things[event].key >= keys[target] for event in waiting):
+                    after[target] = self.excuse(after[target], source)
+        lowest = min(keys.values(), default=(0, ()))
+        if any(key < lowest for (key, _), _ in self.decided.things[after[-1]]):
+            after[-1] = self.decided(tuple(it for it in self.decided.things[after[-1]] if it[0][0] >= lowest))
+
+    def excuse(self, number: int, source: Position) -> int:
+        """The state of a node that differs only in that the node at `source` counts as told."""
+        excused = self.excused.get((number, source))
+        if excused is None:
+            node = copy.deepcopy(self.local(number).node)
+            if isinstance(node, Reelection):
+                node.told.add(source)
+            excused = self.excused[number, source] = self.register(node)
+            if excused != number:
+                self.pairs += 1
+                self.local(number).outcomes[~excused] = Outcome(excused)
+        return excused
+
+    def forget_inferences(self) -> None:
+        """Begin anew with what is inferred from the pairs met."""
+        self.seen = {*self.initial[: self.n]}
+        self.reachable.clear()
+        self.ahead.clear()
+        self.tidied.clear()
+
+    def look_ahead(self, number: int, world: int, before: tuple[int, ...]) -> frozenset[int]:
+        """The states that a node may be in after certain frames of one link, by the pairs met.
+
+        Parameters:
+            number: of the state that the node is in.
+            world: number of the suspicions that it has still to hear of.
+            before: the frames (numbers), in order.
+        """
+        known = self.ahead.get((number, world, before))
+        if known is not None:
+            return known
+        things, orders = self.events.things, self.contents.things[world]
+        todo = [] if before else [number]
+        for earlier in self.look_ahead(number, world, before[:-1]) if before else ():
+            then = self.local(earlier).outcomes.get(before[-1])
+            if then is not None and then.local != DEAD:
+                todo.append(then.local)
+            elif self.ignores(earlier, before[-1]):  # there it was dropped, so that the pair was not met
+                todo.append(earlier)
+        met = set(todo)
+        while todo:
+            for event, outcome in self.local(todo.pop()).outcomes.items():
+                heard = event < 0 or not isinstance(things[event], Suspect) or event in orders
+                if heard and outcome.local not in met and outcome.local != DEAD:
+                    met.add(outcome.local)
+                    todo.append(outcome.local)
+        found = self.ahead[number, world, before] = frozenset(met)
+        return found
+
+    def ignores(self, number: int, event: int) -> bool:
+        """Whether a message of a past election, or news of a later one, does nothing in a state of a node.
+
+        The pair does not count as met.
+        """
+        local, what = self.local(number), self.events.things[event]
+        if what.msg is not None and type(what.msg) is not Newer:
+            return False
+        known = local.ignored.get(event)
+        if known is None:
+            node = copy.deepcopy(local.node)
+            try:
+                node.deliver(what.source, what.port, what.key, what.msg or STALE)
+                known = not node.effects and self.local_numbers.get(freeze(node)) == number
+            except Exception:
+                known = False
+            local.ignored[event] = known
+        return known
+
     def crash(self, after: list[int], position: Position) -> None:
         """A node is no more; what it sent arrives, and the others are told."""
         after[position] = DEAD
@@ -399,7 +539,7 @@ class System:
         for survivor in range(self.n):
             if after[survivor] != DEAD:
                 world = self.n + self.n * self.n + survivor
-                after[world] = self.contents((*self.contents.things[after[world]], suspicion))
+                after[world] = self.contents(tuple(sorted((*self.contents.things[after[world]], suspicion))))
 
     def turn(self, clock: int, position: Position, event: int, changes: tuple[tuple[int, float | None], ...]) -> int:
         """The clock after an event at a node; if a timer fired, time has gone on until it was due."""
@@ -470,7 +610,7 @@ class Found(msgspec.Struct, kw_only=True):
         locals: distinct states that a node can be in.
         longest: steps of the longest way.
         fault: what is wrong, or nothing.
-        witness: a shortest way to it.
+        witness: a shortest way to it; nothing, if none was found that can be replayed.
         exhausted: whether everything was looked at.
         clipped: steps into later elections than were looked at.
     """
@@ -487,10 +627,18 @@ class Found(msgspec.Struct, kw_only=True):
 
 
 class _Visit(msgspec.Struct):
-    """A state on the way of a depth-first search: the steps on from it still to be taken, and the longest found so far."""
+    """A state on the way of a depth-first search.
+
+    Attributes:
+        state: the state.
+        moves: the steps on from it that are still to be taken.
+        cost: steps that led to it from the state before: one, and one for each frame that was dropped.
+        longest: steps of the longest way on that was found so far.
+    """
 
     state: State
     moves: Iterator[Move]
+    cost: int = 1
     longest: int = 0
 
 
@@ -504,16 +652,19 @@ def search(system: System, limit: int) -> Found:
         limit: states after which to give up.
     """
     found, pairs = Found(), system.pairs
-    system.reachable.clear()
+    system.forget_inferences()
     system.clipped = 0
     under_way = -1  # in place of the length of the longest execution from a state
     lengths = {system.initial: under_way}
     stack = [_Visit(system.initial, iter(system.moves(system.initial)))]
     way: list[Move] = []
 
-    def blame(fault: str, *last: Move) -> Found:
-        found.fault, found.witness, found.exhausted = fault, (*way, *last), False
-        return found
+    def blame(fault: str, *last: Move) -> bool:
+        """Take down what is wrong; returns whether it is certain: no frame was dropped on the way."""
+        certain = system.dropped == 0 and all(visit.cost == 1 for visit in stack)
+        if certain or not found.fault:
+            found.fault, found.witness, found.exhausted = fault, (*way, *last) if certain else (), False
+        return certain
 
     while stack:
         visit = stack[-1]
@@ -523,36 +674,40 @@ def search(system: System, limit: int) -> Found:
             stack.pop()
             if stack:
                 way.pop()
-                stack[-1].longest = max(stack[-1].longest, visit.longest + 1)
+                stack[-1].longest = max(stack[-1].longest, visit.longest + visit.cost)
             continue
         after = system.step(visit.state, move)
         if system.is_beyond(after, move):
             continue
         found.steps += 1
         fault = system.find_fault(visit.state, move, after)
-        if fault:
-            return blame(fault, move)
         length = lengths.get(after)
-        if length == under_way or len(stack) == ENDLESS:
-            return blame(UNENDING, move)
+        if not fault and (length == under_way or len(stack) == ENDLESS):
+            fault = UNENDING
+        if fault:
+            if blame(fault, move):
+                return found
+            continue
         if length is not None:
-            visit.longest = max(visit.longest, length + 1)
+            visit.longest = max(visit.longest, length + 1 + system.dropped)
             continue
         lengths[after] = under_way
         way.append(move)
-        moves = system.moves(after)
-        stack.append(_Visit(after, iter(moves)))
+        cost, moves = 1 + system.dropped, system.moves(after)
+        stack.append(_Visit(after, iter(moves), cost))
         if is_quiet(moves):
             found.ends += 1
             fault = system.judge_end(after)
-            if fault:
-                return blame(fault)
+            if fault and blame(fault):
+                return found
         if len(lengths) > limit:
-            found.states, found.exhausted = len(lengths), False
+            found = Found(states=len(lengths), exhausted=False)  # what is wrong, but not certain, is forgotten
             return found
     if system.reduce and system.pairs > pairs:
         return search(system, limit)
-    found.states, found.locals, found.clipped = len(lengths), len(system.locals) - 1, system.clipped
+    if found.fault:
+        return found
+    found.states, found.locals, found.clipped = len(lengths), len(system.seen - {DEAD}), system.clipped
     found.longest = lengths[system.initial]
     return found
 
@@ -588,9 +743,11 @@ def _trace_back(ways: dict[State, tuple[State, Move] | None], state: State, last
 
 def explore(system: System, limit: int) -> Found:
     """Search a system; if something is wrong, look for a shortest way to it, if that is feasible."""
-    found = search(system, limit)
+    found, reduce = search(system, limit), system.reduce
+    system.reduce = False
     if found.fault not in ("", UNENDING):
-        reduce, system.reduce = system.reduce, False
         found.witness = find_shortest(system, limit) or found.witness
-        system.reduce = reduce
+    elif found.fault and not found.witness:
+        found.witness = search(system, limit).witness
+    system.reduce = reduce
     return found
