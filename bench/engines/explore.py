@@ -182,6 +182,7 @@ class System:
     Attributes:
         reduce: whether to use partial-order reduction. It is not used with `epochs`, nor where two leaders of one election
             are an error only at one instant: of a page that survives crashes by itself.
+        drops: whether frames that will be ignored are dropped, where `reduce` is used.
         clipped: steps that were left out.
         seen: numbers of the states that nodes were in, in this search.
         dropped: frames that the last step dropped, since they will be ignored; each stands for one step.
@@ -191,7 +192,7 @@ class System:
         self.scenario, self.late, self.epochs = scenario, late, epochs
         self.n, self.ids = scenario.n, scenario.ids
         self.forgets = find_algorithm(scenario.algorithm).model.failures == "none"  # a past election is over for good
-        self.reduce = self.forgets and epochs is None
+        self.reduce, self.drops = self.forgets and epochs is None, True
         self.locals: list[Local | None] = [None]
         self.local_numbers: dict[Any, int] = {}
         self.events, self.contents = Numbers(Start()), Numbers(())
@@ -382,7 +383,7 @@ class System:
         crashes = event < 0 or move.kept >= 0
         if crashes:
             self.crash(after, position)
-        if self.reduce and self.n - after[: self.n].count(DEAD) <= self.fewest:
+        if self.reduce and self.drops and self.n - after[: self.n].count(DEAD) <= self.fewest:
             ends = range(self.n, self.n + self.n * self.n) if crashes else self.into[position][:-1]
             for link in {*ends, *(to for to, _ in outcome.sends)} if event >= 0 else ends:
                 if after[link] != EMPTY:
@@ -430,7 +431,8 @@ class System:
         if tidied is None:
             left: tuple[int, ...] = ()
             for event in waiting:
-                if not all(self.ignores(ahead, event) for ahead in self.look_ahead(number, world, left)):
+                ahead = self.look_ahead(number, world, left) if self.is_old_news(event) else ()
+                if not ahead or not all(self.ignores(it, event) for it in ahead):
                     left = (*left, event)
             tidied = self.tidied[number, world, after[link]] = self.contents(left)
         self.dropped += len(waiting) - len(self.contents.things[tidied])
@@ -493,13 +495,13 @@ class System:
         if known is not None:
             return known
         things, orders = self.events.things, self.contents.things[world]
-        todo = [] if before else [number]
+        todo = [] if before else [number]  # where what is before was never met, none is known
         for earlier in self.look_ahead(number, world, before[:-1]) if before else ():
             then = self.local(earlier).outcomes.get(before[-1])
             if then is not None and then.local != DEAD:
                 todo.append(then.local)
-            elif self.ignores(earlier, before[-1]):  # there it was dropped, so that the pair was not met
-                todo.append(earlier)
+            elif self.is_old_news(before[-1]) and self.ignores(earlier, before[-1]):
+                todo.append(earlier)  # there it was dropped, so that the pair was not met
         met = set(todo)
         while todo:
             for event, outcome in self.local(todo.pop()).outcomes.items():
@@ -510,14 +512,13 @@ class System:
         found = self.ahead[number, world, before] = frozenset(met)
         return found
 
-    def ignores(self, number: int, event: int) -> bool:
-        """Whether a message of a past election, or news of a later one, does nothing in a state of a node.
+    def is_old_news(self, event: int) -> bool:
+        """Whether a frame is a message of a past election or news of a later one: all that may be dropped."""
+        return self.events.things[event].msg is None or type(self.events.things[event].msg) is Newer
 
-        The pair does not count as met.
-        """
+    def ignores(self, number: int, event: int) -> bool:
+        """Whether old news does nothing in a state of a node. The pair does not count as met."""
         local, what = self.local(number), self.events.things[event]
-        if what.msg is not None and type(what.msg) is not Newer:
-            return False
         known = local.ignored.get(event)
         if known is None:
             node = copy.deepcopy(local.node)
@@ -659,12 +660,13 @@ def search(system: System, limit: int) -> Found:
     stack = [_Visit(system.initial, iter(system.moves(system.initial)))]
     way: list[Move] = []
 
-    def blame(fault: str, *last: Move) -> bool:
-        """Take down what is wrong; returns whether it is certain: no frame was dropped on the way."""
-        certain = system.dropped == 0 and all(visit.cost == 1 for visit in stack)
-        if certain or not found.fault:
-            found.fault, found.witness, found.exhausted = fault, (*way, *last) if certain else (), False
-        return certain
+    def blame(fault: str, *last: Move) -> Found:
+        """Take down what is wrong. Where frames were dropped on the way it may be due to that: then look without."""
+        if system.dropped or any(visit.cost > 1 for visit in stack):
+            system.drops = False
+            return search(system, limit)
+        found.fault, found.witness, found.exhausted = fault, (*way, *last), False
+        return found
 
     while stack:
         visit = stack[-1]
@@ -685,9 +687,7 @@ def search(system: System, limit: int) -> Found:
         if not fault and (length == under_way or len(stack) == ENDLESS):
             fault = UNENDING
         if fault:
-            if blame(fault, move):
-                return found
-            continue
+            return blame(fault, move)
         if length is not None:
             visit.longest = max(visit.longest, length + 1 + system.dropped)
             continue
@@ -698,15 +698,13 @@ def search(system: System, limit: int) -> Found:
         if is_quiet(moves):
             found.ends += 1
             fault = system.judge_end(after)
-            if fault and blame(fault):
-                return found
+            if fault:
+                return blame(fault)
         if len(lengths) > limit:
-            found = Found(states=len(lengths), exhausted=False)  # what is wrong, but not certain, is forgotten
+            found.states, found.exhausted = len(lengths), False
             return found
     if system.reduce and system.pairs > pairs:
         return search(system, limit)
-    if found.fault:
-        return found
     found.states, found.locals, found.clipped = len(lengths), len(system.seen - {DEAD}), system.clipped
     found.longest = lengths[system.initial]
     return found
@@ -743,11 +741,9 @@ def _trace_back(ways: dict[State, tuple[State, Move] | None], state: State, last
 
 def explore(system: System, limit: int) -> Found:
     """Search a system; if something is wrong, look for a shortest way to it, if that is feasible."""
-    found, reduce = search(system, limit), system.reduce
-    system.reduce = False
+    found = search(system, limit)
     if found.fault not in ("", UNENDING):
+        reduce, system.reduce = system.reduce, False
         found.witness = find_shortest(system, limit) or found.witness
-    elif found.fault and not found.witness:
-        found.witness = search(system, limit).witness
-    system.reduce = reduce
+        system.reduce = reduce
     return found
