@@ -1,4 +1,4 @@
-"""Pages that never fall silent: what is a violation of theirs, when they have settled, and that every message is counted."""
+"""Pages that never fall silent: what is a violation of theirs, when they have settled, and how they are counted."""
 
 import msgspec
 import pytest
