@@ -29,6 +29,10 @@ class Announcement(Message, frozen=True, gc=False):
     """A message that tells the outcome of an election; counted apart from those that decide it."""
 
 
+class Periodic(Message, frozen=True, gc=False):
+    """A message that is sent for ever, again and again; counted with failure detection, never with the election."""
+
+
 class Effect(msgspec.Struct, gc=False):
     """One way of touching the world. An engine applies a node's effects in the order in which they were recorded."""
 
@@ -82,17 +86,32 @@ class View(msgspec.Struct, frozen=True):
     seed: str
 
 
+class Pulse(msgspec.Struct, frozen=True):
+    """The heartbeats of a page that never falls silent, in delta, as functions of its parameters.
+
+    Attributes:
+        period: between two `Periodic` messages of the leader; the moment of a fault is drawn over it.
+        timeout: the longest that a node waits for one. Agreed on and unchanged for so long, an election is settled.
+    """
+
+    period: Callable[[Mapping[str, Any]], float]
+    timeout: Callable[[Mapping[str, Any]], float]
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """What the theorem assumes (the facts of the docstring's `Model` line, as data).
 
     Attributes:
         topology: a name in `bench.topology.TOPOLOGIES`.
         timing: asynchronous, partially synchronous or synchronous.
-        channels: reliable, or reliable FIFO.
-        failures: what the page itself survives: none, or crash.
+        channels: reliable, reliable FIFO, or lossy: messages may be lost, doubled and overtaken, and links cut.
+        failures: what the page itself survives: none, crash (any number), or minority (fewer than half down at a time).
         identity: unique or anonymous.
         knows: which of `n` and `neighbours` (their ids) a node is told.
         start: who may wake spontaneously.
+        safety: which leaders are too many: `instant`, two of one election at one instant; `ever`, two of one term, ever;
+            `eventual`, none: there is one in the end.
+        pulse: of a page that never falls silent and finds out by itself who crashed; None for the others.
     """
 
     topology: str
@@ -102,6 +121,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     identity: str = "unique"
     knows: tuple[str, ...] = ()
     start: str = "any"
+    safety: str = "instant"
+    pulse: Pulse | None = None
+
+    def spares(self, n: int) -> int:
+        """How many of n nodes may be down at once."""
+        return (n - 1) // 2 if self.failures == "minority" else n - 1
 
 
 class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,8 +179,9 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """What the theorem promises, as data that is checked.
 
     Attributes:
-        messages: exact count by kind for one arrangement of at least two live nodes (Bully: of any), or None where the
-            schedule decides it.
+        messages: exact count by kind, `Periodic` ones apart, for one arrangement of at least two live nodes (Bully: of
+            any).
+        exact: whether it holds in an arrangement; where it does not the schedule decides.
         leader: who is elected in one arrangement of at least two live nodes, or None where the schedule decides it.
         depth: exact length of the longest happened-before chain of messages, where the schedule does not decide it.
         all: bounds when every node starts.
@@ -175,6 +201,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     time: str
     bits: str
     source: str
+    exact: Callable[[Arrangement], bool] = lambda arrangement: True
     leader: Callable[[Arrangement], Id] | None = None
     depth: Callable[[Arrangement], int] | None = None
     drawn: type[Message] | None = None

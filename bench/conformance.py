@@ -50,9 +50,10 @@ AMBIENT = {  # what would let a page touch the world
 WORDS = {  # what a model may say
     "topology": tuple(TOPOLOGIES),
     "timing": ("asynchronous", "partially synchronous", "synchronous"),
-    "channels": ("reliable", "reliable FIFO"),
-    "failures": ("none", "crash"),
+    "channels": ("reliable", "reliable FIFO", "lossy"),
+    "failures": ("none", "crash", "minority"),
     "identity": ("unique", "anonymous"),
+    "safety": ("instant", "ever", "eventual"),
 }
 
 

@@ -75,7 +75,7 @@ class Simulation:
         self.epochs = [0] * n
         self.saved: dict[Position, Message] = {}
         self.struck: dict[str, Position] = {}
-        self.monitor = Monitor(scenario.ids)
+        self.monitor = Monitor(scenario.ids, self.page.model)
         self.execution = Execution(monitor=self.monitor)
         told = all(strike.what == "crash" for strike in self.plan.strikes) and times is None
         smooth = told and self.plan.ambush is None and not self.plan.rates

@@ -104,7 +104,11 @@ def follow(observation: Observation, scenario: Scenario) -> Monitor:
         if record.what in (shm.ELECT, shm.EPOCH, shm.START, shm.SUSPECTED)
     ]
     milestones.sort(key=lambda milestone: milestone[0])
-    monitor, strikes, begun = Monitor(scenario.ids), list(observation.fired), False
+    monitor, strikes, begun = (
+        Monitor(scenario.ids, find_algorithm(scenario.algorithm).model),
+        list(observation.fired),
+        False,
+    )
     wakes = shm.SUSPECTED if any(strike.what != "rate" for strike in strikes) else shm.START
 
     def apply(strike: Fired) -> None:
