@@ -198,6 +198,7 @@ def regress(
 @click.option("-a", "--algorithms", help="Names, or package.module:Class for one's own.  [default: the catalogue]")
 @click.option("-n", "--nodes", default="3", show_default=True, help="Sizes, such as 3,4.")
 @click.option("--crashes", default="1", show_default=True, help="How many nodes may crash, anywhere.")
+@click.option("--recoveries", default="0", show_default=True, help="How often one may come back, with what it saved.")
 @click.option("--late-timers", is_flag=True, help="Timers may fire at any time, as if the network were late.")
 @click.option("--epochs", help="Leave out elections later than this.  [default: 2 with --late-timers]")
 @click.option("--ids", default="all", show_default=True, help="All arrangements, or as in run.")

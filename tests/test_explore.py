@@ -73,7 +73,7 @@ def test_every_interleaving_of_larger_systems_elects_one_leader(algorithm: str, 
 
 def locals_of(system: System) -> set[object]:
     """The states that nodes were in when everything was looked at, whom they told of a later election apart."""
-    return {untold(frozen) for frozen, number in system.local_numbers.items() if number in system.seen}
+    return {untold(frozen) for (frozen, _), number in system.local_numbers.items() if number in system.seen}
 
 
 def untold(frozen: Any) -> Any:
@@ -98,7 +98,7 @@ def ends_of(system: System) -> tuple[Found, set[object]]:
 
     system.judge_end, system.forget_inferences = collect, forget  # type: ignore[method-assign]
     found = search(system, LIMIT)
-    forms = {number: untold(frozen) for frozen, number in system.local_numbers.items()} | {0: None}
+    forms = {number: untold(frozen) for (frozen, _), number in system.local_numbers.items()} | {0: None}
     return found, {tuple(forms[number] for number in end[: system.n]) for end in ends}
 
 
