@@ -15,9 +15,9 @@ from bench.latency import LinkSampler, make_link_sampler
 HOLD = 2  # in delta: the longest that a message waits to be overtaken
 
 
-def is_detectors(frames: list[bytes]) -> bool:
-    """Whether a message is the failure detector's."""
-    return bool(frames[0][wire.FLAGS] & wire.DETECTOR)
+def is_aside(frames: list[bytes]) -> bool:
+    """Whether a message belongs to no election."""
+    return bool(frames[0][wire.FLAGS] & wire.ASIDE)
 
 
 class Transport:
@@ -85,7 +85,7 @@ class Transport:
             for frame in frames:
                 self.transmit(peer, frame)
             return
-        self.pending += not is_detectors(frames)
+        self.pending += not is_aside(frames)
         due = now
         if self.delay is not None:
             due = self.last[peer] = max(self.last.get(peer, 0), now + self.delay(self.position, peer))
@@ -107,7 +107,7 @@ class Transport:
                 continue  # it was overtaken, and left then
             if waits:
                 del self.overtaken[peer]
-            self.pending -= not is_detectors(frames)
+            self.pending -= not is_aside(frames)
             for frame in frames:
                 self.transmit(peer, frame)
 
