@@ -1,9 +1,9 @@
 """Omega: in the end all trust one leader that lives; until then anybody may trust anybody.
 
 Everybody says again and again that it lives. Who is not heard of for a timeout is suspected, until it is heard of again:
-then it was wrong to suspect it, and its timeout grows. The leader is the lowest id that is not suspected. Once every timeout
-has outgrown the delays, who lives is not suspected any more, and all trust the lowest that lives. If only who trusts itself
-speaks (`senders=leader`), and each watches its leader alone, that is as good, and costs n - 1 messages a period.
+then it was wrong to suspect it, and its timeout grows. The leader is the lowest id that is not suspected. Once all timeouts
+have outgrown the delays, nobody who lives is suspected any more, and all trust the lowest. If only who trusts itself speaks
+(`senders=leader`), and each watches its leader alone, that is as good, and costs n - 1 messages a period.
 
 Model        complete graph · partially synchronous · lossy channels · any number of crashes, with recovery, nothing saved ·
              unique ids, those of all others known · any initiators

@@ -49,6 +49,7 @@ class Adversity:
         gone: the order of the last event that was scheduled when a node crashed; what was on its way to it is lost.
         paused: what waits for each paused node, in order.
         cuts: links (from, to) that are cut, by fault.
+        saved: whether a record was saved at this event.
         kept: messages held back on each link, until the next has been sent.
         clock: time until which events were handled.
         pulse: times of the page's own heartbeats, if it never falls silent.
@@ -76,6 +77,7 @@ class Adversity:
         self.free: dict[Position, int] = defaultdict(int)  # when a slow node is done with what it has
         self.served: set[int] = set()  # events that a slow node is done with
         self.detectors: dict[Position, HeartbeatDetector] = {}
+        self.saved = False
         self.clock = self.changed = self.slowest = 0
         self.settled, self.flooded = self.pulse is not None, False
         self.most = FLOOD + 2 * scenario.n**2
@@ -91,6 +93,7 @@ class Adversity:
     def divert(self, event: Event) -> bool:
         """Deal with an event before its node does; returns whether that was all."""
         now, mark, target, source, detail, key, _, msg, tally, sent = event
+        self.saved = False
         if source == RELEASE:
             self.release(now, target, detail, key)
             return True
@@ -234,6 +237,8 @@ class Adversity:
         time = now + simulation.delay()
         if self.weather.delay and (delay := self.wind(source)[1]) is not None:
             time += delay(source, target)
+        if self.saved:
+            time += int(self.weather.write * 1e9)
         link = source * self.scenario.n + target
         time = simulation.arrivals[link] = max(time, simulation.arrivals[link])
         simulation.order += 1

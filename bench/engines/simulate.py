@@ -241,6 +241,8 @@ class Simulation:
             self.timers.pop((position, effect.name), None)
         elif type(effect) is Save:
             self.saved[position] = effect.record
+            if self.adversity is not None:
+                self.adversity.saved = True
 
     def tally(self, position: Position, msg: Message) -> list[int]:
         """Count a message that `position` sends, as the loop does; returns where those like it are counted."""

@@ -25,6 +25,7 @@ from bench.observe import FOREVER, classify, kinds_of
 from bench.scenario import Scenario, choose_initiators, find_algorithm, node_maker
 
 PR_SET_PDEATHSIG = 1
+FD_SETSIZE = 1024  # select takes no descriptor from here on
 _libc = ctypes.CDLL(None)  # loaded once, before the forks: a seventh of a start
 _decode_scenario = msgspec.msgpack.Decoder(Scenario).decode
 
@@ -195,6 +196,8 @@ class Worker:
     def run(self) -> None:
         """Serve until told to stop; never returns while the launcher lives."""
         inbox, monotonic_ns, transport = self.inbox, time.monotonic_ns, self.transport
+        waits = [inbox, self.lifeline]
+        exact = max(waits) < FD_SETSIZE  # select waits for less than a millisecond, which poll rounds up
         self.words[self.first + shm.ACK] = 1
         while True:
             if (
@@ -210,6 +213,10 @@ class Worker:
             if self.detector is not None:
                 due.append(self.detector.due)
             timeout = max(0, (min(due) - monotonic_ns()) / 1e6) if due else None
+            if timeout is not None and exact:
+                if 0 < timeout < 1:
+                    select.select(waits, [], [], timeout / 1e3)
+                timeout = int(timeout)
             ready = dict(self.poll.poll(timeout))
             if ready.pop(self.lifeline, 0):
                 return
@@ -444,6 +451,8 @@ class Worker:
                 self.timers.pop(effect.name, None)
             elif type(effect) is Save:
                 self.memory.write_record(self.position, wire.encode(effect.record))
+                self.transport.late = self.transport.write
+        self.transport.late = 0
         node.effects.clear()
 
     def dispatch(self, peer: Position, kind: int, body: bytes, port: int, depth: int, now: int) -> None:
