@@ -19,7 +19,7 @@ from matplotlib.patheffects import withStroke
 
 from algorithms.model import Position
 from bench.analyse import algorithm_label, fault_label, format_ms
-from bench.events import Event, Log
+from bench.events import STRIKES, Event, Log
 from bench.plots import LOOK
 
 KIND_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -358,6 +358,7 @@ def make_picture(log: Log) -> Picture:
             cut = None
     if cut is not None:
         bands.append(Band(cut, end, "cut"))
+    struck = any(event.what in STRIKES for event in events)
     hidden = sum(event.what == "send" for event in log.events) - len(sends)
     words = [f"{log.messages:,} messages", f"elected {log.leader}" if log.leader else log.verdict.replace("_", " ")]
     words += [f"{log.violations} violations"] if log.violations else []
@@ -375,7 +376,7 @@ def make_picture(log: Log) -> Picture:
         bands=bands,
         ticks=axis.ticks,
         notes=notes,
-        unit=f"ms{' since the fault' if log.began else ''} (what nearly coincides is drawn apart, silence short)",
+        unit=f"ms since the {'fault' if struck else 'start'} (what nearly coincides is drawn apart, silence short)",
     )
 
 

@@ -23,6 +23,7 @@ from bench.trial import Trial
 VERSION = 1
 MOST = 100_000  # events that are kept of one trial, the first ones: about 5 MB
 SHOWN_BYTES = 24  # of an encoded message: a longer one is named, and its size told
+STRIKES = ("crash", "recover", "pause", "resume", "cut", "heal")
 OF_MESSAGES = ("send", "receive", "drop", "duplicate")
 
 

@@ -10,7 +10,7 @@ from algorithms.model import Effect, Elect, Id, Key, Node, Position
 from bench.engines.adversity import START, SUSPECT, TIMER, TRUST, Adversity, Parcel
 from bench.engines.adversity import Event as Pending
 from bench.engines.simulate import Simulation, encode, uncollected
-from bench.events import Event, tell_message
+from bench.events import STRIKES, Event, tell_message
 from bench.faults import Strike
 from bench.observe import Execution, Monitor
 from bench.scenario import Scenario
@@ -77,7 +77,7 @@ class Recording(Simulation):
         at = len(self.events)
         super().strike_otherwise(strike)
         for fired in self.execution.fired[before:]:
-            if fired.what not in ("suspect", "trust"):  # of those the nodes tell
+            if fired.what in STRIKES:  # of suspicions the nodes tell
                 self.events.insert(at, Event(fired.time, fired.position, fired.what, text=fired.name))
 
 

@@ -4,7 +4,7 @@ from bench.engines.processes import memory as shm
 from bench.engines.processes.launcher import Observation
 from bench.engines.processes.memory import Record
 from bench.engines.processes.summary import records
-from bench.events import Event, tell_message
+from bench.events import STRIKES, Event, tell_message
 from bench.observe import kinds_of
 from bench.scenario import Scenario, find_algorithm
 
@@ -20,7 +20,6 @@ NAMES = {
     shm.DUPLICATE: "duplicate",
     shm.TRUSTED: "trust",
 }
-STRIKES = ("crash", "recover", "pause", "resume", "cut", "heal")
 
 
 def tell_events(observation: Observation, scenario: Scenario) -> list[Event]:
