@@ -19,7 +19,7 @@ from matplotlib.patheffects import withStroke
 
 from algorithms.model import Position
 from bench.analyse import algorithm_label, fault_label, format_ms
-from bench.events import STRIKES, Event, Log
+from bench.events import STRIKES, Event, Log, Span
 from bench.plots import LOOK
 
 KIND_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -64,15 +64,6 @@ class Arrow(msgspec.Struct):
     sent: float
     target: Position
     arrived: float | None
-    kind: str
-
-
-class Span(msgspec.Struct):
-    """A time in which a node leads, is paused or is down (`kind`)."""
-
-    position: Position
-    begin: float
-    end: float
     kind: str
 
 
@@ -126,7 +117,7 @@ def draw_space_time(picture: Picture) -> Figure:
     left = 0.25 + 0.075 * max(map(len, lanes)) * (1 if lane > 0.3 else 0.8)
     handles = _handles(picture)
     wide = [0.55 + 0.07 * len(str(handle.get_label())) for handle in handles]
-    rows = math.ceil(sum(wide) / (span + left))
+    rows = max(1, math.ceil(sum(wide) / (span + left)))
     foot = 0.62 + 0.2 * rows
     head = 0.4 + 0.18 * bool(picture.subtitle) + 0.2 * bool(picture.notes)
     tall = lane * (len(lanes) + 0.2)
@@ -320,11 +311,21 @@ class Axis:
 
 def make_picture(log: Log) -> Picture:
     """What the space-time diagram of a trial shows; messages of the failure detector are left out."""
-    events = list(log.quiet_events)
+    events = log.quiet_events
     scenario, n = log.scenario, log.scenario.n
-    axis = Axis([event.time for event in events] + [log.began], log.began)
+    last = log.events[-1].time if log.events else 0
+    axis = Axis([0, *(event.time for event in events), log.counted_from, log.began, last], log.began)
     end = axis.end + 1
-    marks, spans = _find_marks(events, scenario.ids, axis), _find_spans(events, log, axis, end)
+    marks = _find_marks(events, scenario.ids, axis)
+    spans = [
+        Span(
+            span.position,
+            axis.places[int(span.begin)],
+            axis.places[int(span.end)] if span.end < last else end,
+            span.kind,
+        )
+        for span in log.spans
+    ]
     sends = {event.message: event for event in events if event.what == "send"}
     arrows, arrived = [], set()
     for event in events:
@@ -339,14 +340,14 @@ def make_picture(log: Log) -> Picture:
     ]
     notes, entered = list[tuple[float, str]](), set[int]()
     for event in events:
-        if event.what == "epoch" and event.term not in entered and event.time >= log.began:
+        if event.what == "epoch" and event.term not in entered and event.time >= log.counted_from:
             entered.add(event.term)
             notes.append((axis.places[event.time], f"election {event.term}"))
     silences = [(axis.places[before], axis.places[after], after - before) for before, after in axis.silences]
     bands = [Band(begin, stop, "silence", f"⋯ {format_ms(ns / 1e9)} ms ⋯") for begin, stop, ns in silences]
     cut = None
-    if log.began > 0 and scenario.plan.settled:
-        bands.append(Band(0, axis.places[log.began], "set-up"))
+    if scenario.plan.settled:
+        bands.append(Band(0, axis.places[log.counted_from], "set-up"))
         notes.append((0.0, "set-up"))
     for event in events:
         if event.what == "cut":
@@ -359,7 +360,7 @@ def make_picture(log: Log) -> Picture:
     if cut is not None:
         bands.append(Band(cut, end, "cut"))
     struck = any(event.what in STRIKES for event in events)
-    hidden = sum(event.what == "send" for event in log.events) - len(sends)
+    hidden = len(log.heartbeats)
     words = [f"{log.messages:,} messages", f"elected {log.leader}" if log.leader else log.verdict.replace("_", " ")]
     words += [f"{log.violations} violations"] if log.violations else []
     words += [f"{hidden:,} of the failure detector not shown"] if hidden else []
@@ -404,41 +405,6 @@ def _find_marks(events: Iterable[Event], ids: Sequence[int], axis: Axis) -> list
                 continue
         marks.append(Mark(event.node, axis.places[event.time], kind, text))
     return marks
-
-
-def _find_spans(events: Iterable[Event], log: Log, axis: Axis, end: float) -> list[Span]:
-    """Who led, who was paused and who was down, when."""
-    spans, open_ = [], dict[tuple[Position, str], Span]()
-
-    def begin(position: Position, time: float, kind: str) -> None:
-        if (position, kind) not in open_:
-            open_[position, kind] = Span(position, time, end, kind)
-            spans.append(open_[position, kind])
-
-    def finish(position: Position, time: float, kind: str) -> None:
-        if (position, kind) in open_:
-            open_.pop((position, kind)).end = time
-
-    for position in log.scenario.dead:
-        begin(position, 0, "down")
-    for event in events:
-        time = axis.places[event.time]
-        match event.what:
-            case "elect" if event.leader == log.scenario.ids[event.node]:
-                begin(event.node, time, "leads")
-            case "elect" | "epoch":
-                finish(event.node, time, "leads")
-            case "crash":
-                for kind in ("leads", "paused"):
-                    finish(event.node, time, kind)
-                begin(event.node, time, "down")
-            case "recover":
-                finish(event.node, time, "down")
-            case "pause":
-                begin(event.node, time, "paused")
-            case "resume":
-                finish(event.node, time, "paused")
-    return spans
 
 
 def plot_space_time(log: Log) -> Figure:

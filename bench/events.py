@@ -9,7 +9,6 @@ History of the form
 
 import gzip
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +61,15 @@ class Event(msgspec.Struct, array_like=True):
         return self.text.partition("(")[0]
 
 
+class Span(msgspec.Struct):
+    """A time in which a node leads, is paused or is down (`kind`: leads, paused, down)."""
+
+    position: Position
+    begin: float
+    end: float
+    kind: str
+
+
 class Log(msgspec.Struct, kw_only=True):
     """A trial: what it was, how it ended, and its events in the order in which they happened.
 
@@ -70,7 +78,7 @@ class Log(msgspec.Struct, kw_only=True):
         engine, run, trial: of its row.
         scenario: everything that determined it.
         initiators: who started the measured election.
-        began: when the measured interval began, in ns as the events; what is before it is set-up.
+        began, counted_from: when the measured interval and counting began, in ns as the events; what is before is set-up.
         verdict, stop, leader, violations, messages: of its row.
         classes: election, announcement or detector, by kind of message.
         left_out: events that there was no room for.
@@ -84,6 +92,7 @@ class Log(msgspec.Struct, kw_only=True):
     scenario: Scenario
     initiators: tuple[Position, ...]
     began: int
+    counted_from: int
     verdict: str
     stop: str
     leader: Id | None
@@ -94,10 +103,51 @@ class Log(msgspec.Struct, kw_only=True):
     events: list[Event] = []
 
     @property
-    def quiet_events(self) -> Iterator[Event]:
+    def heartbeats(self) -> frozenset[tuple[Position, int]]:
+        """The messages of the failure detector."""
+        sends = (event for event in self.events if event.what == "send")
+        return frozenset(event.message for event in sends if self.classes.get(event.kind) == "detector")
+
+    @property
+    def quiet_events(self) -> list[Event]:
         """The events without the messages of the failure detector."""
-        detector = {e.message for e in self.events if e.what == "send" and self.classes.get(e.kind) == "detector"}
-        return (e for e in self.events if e.what not in OF_MESSAGES or e.message not in detector)
+        hidden = self.heartbeats
+        return [event for event in self.events if event.what not in OF_MESSAGES or event.message not in hidden]
+
+    @property
+    def spans(self) -> list[Span]:
+        """Who took itself for the leader, who was paused and who was down, when; to the last event if it did not end."""
+        last = self.events[-1].time if self.events else 0
+        found, current = list[Span](), dict[tuple[Position, str], Span]()
+
+        def begin(position: Position, time: int, kind: str) -> None:
+            if (position, kind) not in current:
+                current[position, kind] = Span(position, time, last, kind)
+                found.append(current[position, kind])
+
+        def finish(position: Position, time: int, *kinds: str) -> None:
+            for kind in kinds:
+                if (position, kind) in current:
+                    current.pop((position, kind)).end = time
+
+        for position in self.scenario.dead:
+            begin(position, 0, "down")
+        for event in self.events:
+            match event.what:
+                case "elect" if event.leader == self.scenario.ids[event.node]:
+                    begin(event.node, event.time, "leads")
+                case "elect" | "epoch":
+                    finish(event.node, event.time, "leads")
+                case "crash":
+                    finish(event.node, event.time, "leads", "paused")
+                    begin(event.node, event.time, "down")
+                case "recover":
+                    finish(event.node, event.time, "down")
+                case "pause":
+                    begin(event.node, event.time, "paused")
+                case "resume":
+                    finish(event.node, event.time, "paused")
+        return found
 
 
 def tell_message(kind: type[Message], body: bytes, size: int) -> str:
@@ -125,6 +175,7 @@ def make_log(events: list[Event], execution: Execution, row: Trial, scenario: Sc
         scenario=scenario,
         initiators=execution.initiators,
         began=execution.began - first,
+        counted_from=execution.counted_from - first,
         verdict=row.verdict,
         stop=row.stop,
         leader=row.leader,

@@ -12,8 +12,9 @@ import msgspec
 
 from algorithms import ALGORITHMS
 from algorithms.model import Id, Node, Position
-from bench.diagram import Arrow, Mark, Picture, Span, draw_space_time
+from bench.diagram import Arrow, Mark, Picture, draw_space_time
 from bench.engines.explore import ENDLESS, Delivery, Move, State, Suspect, System, Timer, explore, is_quiet
+from bench.events import Span
 from bench.plots import save_figure
 from bench.scenario import Scenario, choose_ids, choose_initiators, find_algorithm, trial_seed
 from bench.settings import BadInput, collect_parameters, split_words, whole_number

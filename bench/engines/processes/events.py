@@ -1,5 +1,7 @@
 """Events: the nodes' own logs and the launcher's strikes, merged by their one clock."""
 
+from itertools import accumulate
+
 from bench.engines.processes import memory as shm
 from bench.engines.processes.launcher import Observation
 from bench.engines.processes.memory import Record
@@ -25,13 +27,14 @@ NAMES = {
 def tell_events(observation: Observation, scenario: Scenario) -> list[Event]:
     """Everything that happened in a trial, set-up included, in order.
 
-    A crash and a pause are put where they took hold: after the last that their victim wrote before they were certain.
+    A crash and a pause are put where they took hold: after the last that their victim wrote before they were certain. What
+    a node wrote later is not earlier, though it may belong to an event that began before (a beat of its detector).
     """
     kinds = kinds_of(find_algorithm(scenario.algorithm))
     logs = [[record for record in records(state) if record.what in NAMES] for state in observation.nodes]
 
-    def tell(position: int, record: Record) -> Event:
-        event = Event(record.time, position, NAMES[record.what])
+    def tell(position: int, record: Record, time: int) -> Event:
+        event = Event(time, position, NAMES[record.what])
         if record.what in (shm.SEND, shm.RECEIVE, shm.DROP, shm.DUPLICATE):
             event.peer, event.sequence, event.term = record.peer, record.sequence, record.number
         if record.what in (shm.SUSPECTED, shm.TRUSTED):
@@ -44,7 +47,11 @@ def tell_events(observation: Observation, scenario: Scenario) -> list[Event]:
             event.leader, event.term = record.value, record.number
         return event
 
-    events = [tell(position, record) for position, log in enumerate(logs) for record in log]
+    events = [
+        tell(position, record, time)
+        for position, log in enumerate(logs)
+        for record, time in zip(log, accumulate((it.time for it in log), max), strict=True)
+    ]
     for fired in observation.fired:
         if fired.what in STRIKES:
             time = fired.time
