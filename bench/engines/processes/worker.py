@@ -240,7 +240,7 @@ class Worker:
             return
         del self.timers[name]
         self.words[self.first + shm.TIMEOUTS] += 1
-        self.log(now, shm.TIMER)
+        self.write_log(now, shm.TIMER, 0, 0, 0, 0, 0, 0, 0, 0, name.encode())
         self.guard(f"the timer {name!r}", lambda: self.node.fire(name), now)
         self.show_busy()
 
