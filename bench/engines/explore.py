@@ -324,7 +324,7 @@ class System:
                 peer, port = node.links[effect.port]
                 arrival = self.events(Delivery(position, port, node.key, effect.msg))
                 sends.append((self.n + position * self.n + peer, arrival))
-            elif isinstance(effect, Elect):
+            elif isinstance(effect, Elect) and effect.leader:
                 elected.append((len(sends), effect.leader, effect.term))
             elif isinstance(effect, Save) and self.recoveries:
                 down = -self.down((effect.record, self.down.things[-down][1]))
