@@ -174,8 +174,8 @@ def calibrate(nodes: str, as_json: bool) -> None:
 
     Example: election-bench calibrate -n 8,64
     """
-    from bench.calibrate import calibrate as measure
-    from bench.catalogue import print_calibration
+    from bench.catalogue import print_rows
+    from bench.perf.table import calibrate as measure
 
     try:
         sizes = tuple(int(word) for word in nodes.split(","))
@@ -188,7 +188,7 @@ def calibrate(nodes: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows))
     else:
-        print_calibration(rows)
+        print_rows(tuple(rows[0]), [tuple(row.values()) for row in rows])
 
 
 @cli.command()

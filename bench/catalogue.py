@@ -1,7 +1,7 @@
 """Catalogue: what there is, as tables for the terminal."""
 
 import sys
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -70,9 +70,9 @@ def engines() -> Table:
     return table
 
 
-def print_calibration(rows: list[dict[str, Any]]) -> None:
-    """Print what `calibrate` measured."""
-    table = Table("what", "ours", "against", "ratio")
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table."""
+    table = Table(*columns)
     for row in rows:
-        table.add_row(*(str(row[column]) for column in ("what", "ours", "against", "ratio")))
+        table.add_row(*row)
     console().print(table)

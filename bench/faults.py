@@ -347,6 +347,8 @@ def make_plan(faults: Faults, ids: tuple[int, ...], dead: tuple[Position, ...], 
         seed: of the trial.
         period: of the detector's heartbeats in seconds, over which the moment of a strike is drawn; 0 if there are none.
     """
+    if faults == (Fault("none"),):
+        return Plan()  # nothing to draw: two seeds less, a third of a node's reset
     rng = random.Random(f"{seed}/fault")
     strikes: list[Strike] = []
     weather: dict[str, Any] = {"slow": {}}
