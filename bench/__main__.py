@@ -26,14 +26,15 @@ def cli() -> None:
 
 @cli.command("list")
 @click.argument("what", type=click.Choice(["algorithms", "faults", "profiles", "engines"]), default="algorithms")
-def list_(what: str) -> None:
+@click.option("--markdown", is_flag=True, help="The table as Markdown.")
+def list_(what: str, markdown: bool) -> None:
     """The catalogue: algorithms with their models and costs, faults, profiles or engines.
 
     Example: election-bench list faults
     """
     from bench.catalogue import print_catalogue
 
-    print_catalogue(what)
+    print_catalogue(what, markdown)
 
 
 GRID = {"nodes", "faults", "trials", "detector", "ids", "initiators", "dead"}
@@ -75,7 +76,9 @@ def run(out: str | None, resume: bool, no_report: bool, as_json: bool, profile: 
     from bench.store import Run, read_manifest
     from bench.sweep import make_manifest
 
-    options = {name: list(value) if name == "param" else value for name, value in given.items() if value}
+    options = {
+        name: list(value) if name == "param" else value for name, value in given.items() if value not in (None, ())
+    }
     if resume:
         folder = Path(out or "results/latest").resolve()
         settings = settings_of(read_manifest(folder)["settings"])
@@ -253,7 +256,12 @@ def main() -> None:
         click.echo(f"election-bench: {error}", err=True)
         code = 2
     except click.ClickException as error:
-        click.echo(f"election-bench: {error.format_message()}", err=True)
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        command = context.command_path if context is not None else "election-bench"
+        lists = (
+            " Lists are written with commas, without blanks." if "unexpected extra" in error.format_message() else ""
+        )
+        click.echo(f"election-bench: {error.format_message().rstrip('.')}.{lists} See: {command} --help", err=True)
         code = 2
     except (KeyboardInterrupt, click.Abort):
         click.echo("election-bench: interrupted", err=True)
