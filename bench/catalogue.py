@@ -42,7 +42,7 @@ def stack(table: Table) -> Table:
     return stacked
 
 
-SURVIVES = {"none": "crashes, by re-election", "crash": "crashes"}
+SURVIVES = {"none": "crashes, by re-election", "crash": "crashes", "minority": "crashes of fewer than half"}
 KNOWN = {"n": "n known", "neighbours": "neighbours' known"}
 
 
@@ -61,7 +61,7 @@ def algorithms() -> Table:
         table.add_row(
             name,
             f"{model.topology}, {model.timing}, {model.channels} channels",
-            SURVIVES.get(model.failures, model.failures),
+            SURVIVES[model.failures],
             ", ".join((model.identity, *(KNOWN[what] for what in model.knows))),
             *costs,
             claims.time,

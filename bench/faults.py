@@ -42,8 +42,8 @@ class FaultKind(msgspec.Struct, frozen=True):
         parameters: checks by name; the positional one has the name "".
         needs: groups of parameters of which exactly one must be given.
         blind: whether the perfect detector says nothing of it, so that it needs another.
-        covers: whose model covers it: `all`; those that assume no synchrony (`asynchronous`); or `none`, where messages do
-            not arrive as they were sent. That no hop takes longer than delta is looked at apart.
+        covers: whose model covers it: `all`; those that assume no synchrony (`asynchronous`); or `lossy`, those whose
+            messages need not arrive as they were sent. That no hop takes longer than delta is looked at apart.
         syntax: how to write it, what is to be filled in being in capitals; nothing where the name is all.
     """
 
@@ -170,11 +170,11 @@ FAULTS: dict[str, FaultKind] = {
         {"": _word(*CUTS), "for": seconds},
         (("",), ("for",)),
         blind=True,
-        covers="none",
+        covers="lossy",
         syntax=f"partition:{'|'.join(CUTS)},for=TIME",
     ),
     "loss": FaultKind(
-        "each message is lost with that probability", {"": _share}, (("",),), covers="none", syntax="loss:PROBABILITY"
+        "each message is lost with that probability", {"": _share}, (("",),), covers="lossy", syntax="loss:PROBABILITY"
     ),
     "delay": FaultKind(
         "each message takes longer: 5ms, uniform:1ms:9ms, exp:5ms, lan, one-region, five-regions or a matrix in TOML",
@@ -182,18 +182,24 @@ FAULTS: dict[str, FaultKind] = {
         (("",),),
         syntax="delay:LATENCY",
     ),
+    "write": FaultKind(
+        "stable storage takes so long: what a node sends on what it has just saved leaves that much later",
+        {"": seconds},
+        (("",),),
+        syntax="write:TIME",
+    ),
     "duplicate": FaultKind(
         "each message is sent twice with that probability",
         {"": _share},
         (("",),),
-        covers="none",
+        covers="lossy",
         syntax="duplicate:PROBABILITY",
     ),
     "reorder": FaultKind(
         "each message is overtaken by the next with that probability",
         {"": _share},
         (("",),),
-        covers="none",
+        covers="lossy",
         syntax="reorder:PROBABILITY",
     ),
     "false-suspicion": FaultKind(
@@ -245,10 +251,12 @@ def parse_fault(text: str) -> Fault:
 Faults = tuple[Fault, ...]
 
 
-def is_covered(faults: Faults, timing: str) -> bool:
-    """Whether the model of a page with that timing covers all of the faults."""
+def is_covered(faults: Faults, timing: str, channels: str) -> bool:
+    """Whether the model of a page with that timing and those channels covers all of the faults."""
     covers = {FAULTS[fault.name].covers for fault in faults}
-    return "none" not in covers and not ("asynchronous" in covers and timing == "synchronous")
+    if timing == "synchronous" and "asynchronous" in covers:
+        return False
+    return channels == "lossy" or "lossy" not in covers
 
 
 def parse_plan(text: str) -> Faults:
@@ -311,6 +319,7 @@ class Weather(msgspec.Struct, frozen=True):
     Attributes:
         loss, duplicate, reorder: probabilities.
         delay: a latency model that is added to each hop, or nothing.
+        write: seconds by which what is sent after a `Save`, at the same event, leaves late.
         slow: seconds by which a position handles each message late.
     """
 
@@ -318,6 +327,7 @@ class Weather(msgspec.Struct, frozen=True):
     duplicate: float = 0.0
     reorder: float = 0.0
     delay: str = ""
+    write: float = 0.0
     slow: dict[Position, float] = {}
 
 
@@ -420,6 +430,9 @@ def make_plan(faults: Faults, ids: tuple[int, ...], dead: tuple[Position, ...], 
                 rates.append(name)
             case "loss" | "duplicate" | "reorder":
                 weather[fault.name] = float(own[""])
+                rates.append(name)
+            case "write":
+                weather["write"] = seconds(own[""])
                 rates.append(name)
             case "delay":
                 weather["delay"] = own[""]

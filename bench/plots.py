@@ -96,12 +96,14 @@ def algorithm_style(name: str) -> tuple[str, str]:
     return STYLES.get(name, other)
 
 
-def save_figure(figure: Figure, stem: Path) -> None:
+def save_figure(figure: Figure, stem: Path, suffixes: Sequence[str] = (".svg", ".png")) -> None:
     """Write `stem`.svg and `stem`.png; the same figure gives the same bytes."""
     nothing = dict.fromkeys(("Date", "Creator", "Type", "Format"))
     with mpl.rc_context(LOOK):
-        figure.savefig(stem.with_suffix(".svg"), metadata=nothing)
-        figure.savefig(stem.with_suffix(".png"), dpi=150, metadata={"Software": None})
+        if ".svg" in suffixes:
+            figure.savefig(stem.with_suffix(".svg"), metadata=nothing)
+        if ".png" in suffixes:
+            figure.savefig(stem.with_suffix(".png"), dpi=150, metadata={"Software": None})
 
 
 def _wrap(text: str, width: int) -> list[str]:
