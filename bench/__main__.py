@@ -144,6 +144,28 @@ def replay(folder: str, trial: int, as_json: bool) -> None:
     sys.exit(replay_and_show(Path(folder).resolve(), trial, as_json))
 
 
+SCENARIO = GRID - {"trials"} | {"algorithms", "engine", "seed", "delta", "latency", "loss", "horizon", "param"}
+
+
+@cli.command(params=[option for option in run.params if option.name in SCENARIO])
+@click.argument("folder", metavar="[RUN", required=False)
+@click.argument("trial", metavar="TRIAL]", type=click.IntRange(0), required=False)
+@click.option("-o", "--out", help="File; its suffix says what: .txt, .svg, .png, .json (Perfetto), .log (ShiViz).")
+def trace(folder: str | None, trial: int | None, out: str | None, **given: Any) -> None:
+    """One trial, shown: TRIAL of RUN if its events are kept, or one that is run now.
+
+    As text, one line an event; or, with -o, as space-time diagram, for Perfetto, or for ShiViz.
+
+    Example: election-bench trace -a chang_roberts -n 5 -f leader-crash -e simulate
+
+    Example: election-bench trace results/latest 0 -o trial.svg
+    """
+    from bench.trace import trace as show
+
+    options = {name: list(value) if name == "param" else value for name, value in given.items() if value}
+    sys.exit(show(folder, trial, out, options))
+
+
 @cli.command()
 @click.option("-n", "--nodes", default="8,64,256", help="Sizes whose delta is measured.  [default: 8,64,256]")
 @click.option("--json", "as_json", is_flag=True, help="The rows as one JSON list.")

@@ -37,6 +37,8 @@ ALGORITHM_LABELS = {
     "peterson": "Peterson",
     "higham_przytycka": "Higham–Przytycka",
     "itai_rodeh": "Itai–Rodeh",
+    "afek_gafni": "Afek–Gafni",
+    "zookeeper_fle": "ZooKeeper FLE",
 }
 FAULT_LABELS = {"none": "cold start", "leader-crash": "leader crash"}
 HEARTBEATS = " · heartbeats"  # ends the name of a fault that is noticed by heartbeats
@@ -64,7 +66,8 @@ _RESAMPLES = 2000
 
 def algorithm_label(name: str) -> str:
     """The name of an algorithm as people write it."""
-    return ALGORITHM_LABELS.get(name) or name.rpartition(":")[2].replace("_", " ")
+    words = name.rpartition(":")[2].replace("_", " ")
+    return ALGORITHM_LABELS.get(name, words[0].upper() + words[1:])
 
 
 def told_fault(fault: str) -> str:

@@ -29,7 +29,7 @@ def algorithms() -> Table:
     )
     for name, page in ALGORITHMS.items():
         model, claims = page.model, page.claims
-        survives = "crashes" if model.failures == "crash" else "by re-election"
+        survives = {"none": "by re-election", "crash": "crashes", "minority": "fewer than half down"}[model.failures]
         costs = [
             " / ".join(dict.fromkeys(formula.text for formula in (bounds.best, bounds.mean, bounds.worst)))
             for bounds in (claims.all, claims.one)

@@ -41,8 +41,8 @@ class FaultKind(msgspec.Struct, frozen=True):
         parameters: checks by name; the positional one has the name "".
         needs: groups of parameters of which exactly one must be given.
         blind: whether the perfect detector says nothing of it, so that it needs another.
-        covers: whose model covers it: `all`; those that assume no synchrony (`asynchronous`); or `none`, where messages do
-            not arrive as they were sent. That no hop takes longer than delta is looked at apart.
+        covers: whose model covers it: `all`; those that assume no synchrony (`asynchronous`); or `lossy`, those whose
+            messages need not arrive as they were sent. That no hop takes longer than delta is looked at apart.
     """
 
     meaning: str
@@ -151,17 +151,22 @@ FAULTS: dict[str, FaultKind] = {
         {"": _word(*CUTS), "for": seconds},
         (("",), ("for",)),
         blind=True,
-        covers="none",
+        covers="lossy",
     ),
-    "loss": FaultKind("each message is lost with probability P", {"": _share}, (("",),), covers="none"),
+    "loss": FaultKind("each message is lost with probability P", {"": _share}, (("",),), covers="lossy"),
     "delay": FaultKind(
         "each message takes longer: 5ms, uniform:1ms:9ms, exp:5ms, lan, one-region, five-regions or a matrix in TOML",
         {"": _latency},
         (("",),),
     ),
-    "duplicate": FaultKind("each message is sent twice with probability P", {"": _share}, (("",),), covers="none"),
+    "write": FaultKind(
+        "stable storage takes so long: what a node sends on what it has just saved leaves that much later",
+        {"": seconds},
+        (("",),),
+    ),
+    "duplicate": FaultKind("each message is sent twice with probability P", {"": _share}, (("",),), covers="lossy"),
     "reorder": FaultKind(
-        "each message is overtaken by the next with probability P", {"": _share}, (("",),), covers="none"
+        "each message is overtaken by the next with probability P", {"": _share}, (("",),), covers="lossy"
     ),
     "false-suspicion": FaultKind(
         "one node suspects the living leader, and says so to all; after a time (50 ms unless given) all trust it again",
@@ -210,10 +215,12 @@ def parse_fault(text: str) -> Fault:
 Faults = tuple[Fault, ...]
 
 
-def is_covered(faults: Faults, timing: str) -> bool:
-    """Whether the model of a page with that timing covers all of the faults."""
+def is_covered(faults: Faults, timing: str, channels: str) -> bool:
+    """Whether the model of a page with that timing and those channels covers all of the faults."""
     covers = {FAULTS[fault.name].covers for fault in faults}
-    return "none" not in covers and not ("asynchronous" in covers and timing == "synchronous")
+    if timing == "synchronous" and "asynchronous" in covers:
+        return False
+    return channels == "lossy" or "lossy" not in covers
 
 
 def parse_plan(text: str) -> Faults:
@@ -276,6 +283,7 @@ class Weather(msgspec.Struct, frozen=True):
     Attributes:
         loss, duplicate, reorder: probabilities.
         delay: a latency model that is added to each hop, or nothing.
+        write: seconds by which what is sent after a `Save`, at the same event, leaves late.
         slow: seconds by which a position handles each message late.
     """
 
@@ -283,6 +291,7 @@ class Weather(msgspec.Struct, frozen=True):
     duplicate: float = 0.0
     reorder: float = 0.0
     delay: str = ""
+    write: float = 0.0
     slow: dict[Position, float] = {}
 
 
@@ -385,6 +394,9 @@ def make_plan(faults: Faults, ids: tuple[int, ...], dead: tuple[Position, ...], 
                 rates.append(name)
             case "loss" | "duplicate" | "reorder":
                 weather[fault.name] = float(own[""])
+                rates.append(name)
+            case "write":
+                weather["write"] = seconds(own[""])
                 rates.append(name)
             case "delay":
                 weather["delay"] = own[""]

@@ -127,13 +127,15 @@ def algorithm_style(name: str) -> Style:
     return Style(COLOURS[code % len(COLOURS)], marker, "dotted")
 
 
-def save_figure(figure: Figure, stem: Path) -> None:
+def save_figure(figure: Figure, stem: Path, suffixes: Sequence[str] = (".svg", ".png")) -> None:
     """Write `stem`.svg and `stem`.png; the same figure gives the same bytes."""
     nothing = dict.fromkeys(("Date", "Creator", "Type", "Format"))
     with mpl.rc_context(LOOK):
-        figure.savefig(stem.with_suffix(".svg"), metadata=nothing)
-        figure.set_layout_engine("none")  # everything is in its place
-        figure.savefig(stem.with_suffix(".png"), dpi=150, metadata={"Software": None})
+        if ".svg" in suffixes:
+            figure.savefig(stem.with_suffix(".svg"), metadata=nothing)
+            figure.set_layout_engine("none")  # everything is in its place
+        if ".png" in suffixes:
+            figure.savefig(stem.with_suffix(".png"), dpi=150, metadata={"Software": None})
 
 
 def _wrap(text: str, width: int) -> list[str]:

@@ -12,8 +12,10 @@ import msgspec
 
 from algorithms import ALGORITHMS
 from algorithms.model import Id, Node, Position
-from bench.diagram import Arrow, Mark, draw_space_time
+from bench.diagram import Arrow, Mark, Picture, draw_space_time
 from bench.engines.explore import ENDLESS, Delivery, Move, State, Suspect, System, Timer, explore, is_quiet
+from bench.events import Span
+from bench.plots import save_figure
 from bench.scenario import Scenario, choose_ids, choose_initiators, find_algorithm, trial_seed
 from bench.settings import BadInput, collect_parameters, split_words, whole_number
 
@@ -210,16 +212,18 @@ def draw_way(way: Way, ids: Sequence[Id], title: str, stem: Path) -> None:
     for time, step in enumerate(way.steps, 1):
         if step.source >= 0 and flying.get((step.source, step.position)):
             flying[step.source, step.position].pop(0).arrived = time
-        kind = "crash" if step.crashed else "elect" if step.elected else step.what.split()[0]
+        elects = "leads" if step.elected[-1:] == [ids[step.position]] else "elect" if step.elected else ""
+        kind = "crash" if step.crashed else elects or step.what.split()[0]
         text = f"elects {step.elected[-1]}" if step.elected else "" if step.source >= 0 else step.what
         marks.append(Mark(step.position, time, kind, re.sub(r"waits no longer \(timer (.*)\)", r"\1 timeout", text)))
         for target, what in step.sends:
             arrow = Arrow(step.position, time, target, None, what.partition("(")[0])
             arrows.append(arrow)
             flying.setdefault((step.position, target), []).append(arrow)
-    draw_space_time(
-        [f"node {p} (id {identity})" for p, identity in enumerate(ids)], marks, arrows, title, way.fault, stem
-    )
+    lanes = [f"node {p} (id {identity})" for p, identity in enumerate(ids)]
+    down = [Span(mark.position, mark.time, len(way.steps) + 1, "down") for mark in marks if mark.kind == "crash"]
+    picture = Picture(lanes=lanes, marks=marks, arrows=arrows, title=title, subtitle=way.fault, spans=down)
+    save_figure(draw_space_time(picture), stem)
 
 
 def choose_arrangements(page: type[Node], n: int, policy: str, seed: int) -> Iterator[tuple[Id, ...]]:
