@@ -149,6 +149,37 @@ def replay(folder: str, trial: int, as_json: bool) -> None:
     sys.exit(replay_and_show(Path(folder).resolve(), trial, as_json))
 
 
+@cli.command()
+@click.argument("first", metavar="RUN_A")
+@click.argument("second", metavar="RUN_B")
+@click.option("--markdown", is_flag=True, help="As Markdown, for a pull request.")
+@click.option("-o", "--out", help="Also draw the times to this file, .svg or .png.")
+def compare(first: str, second: str, markdown: bool, out: str | None) -> None:
+    """What changed from RUN_A to RUN_B: exact counts, promises, and times with intervals.
+
+    Exit 1 if a count of messages grew or more promises are broken. A time that grew is told and no error.
+
+    Example: election-bench compare results/before results/after --markdown
+    """
+    from bench.catalogue import console
+    from bench.compare import changed_table, compare_runs, plot_ratios_by_cell, summarise, write_markdown
+    from bench.plots import save_figure
+
+    path = Path(out) if out is not None else None
+    if path is not None and (path.suffix not in (".svg", ".png") or not path.absolute().parent.is_dir()):
+        raise BadInput(f"--out: {out!r} is no .svg or .png in a folder that exists")
+    found = compare_runs(Path(first).resolve(), Path(second).resolve())
+    if markdown:
+        click.echo(write_markdown(found), nl=False)
+    else:
+        if any(change.verdict != "same" for change in found.changes):
+            console().print(changed_table(found))
+        click.echo("\n".join(summarise(found)))
+    if path is not None:
+        save_figure(plot_ratios_by_cell(found), path.with_suffix(""), (path.suffix,))
+    sys.exit(int(found.fails))
+
+
 SCENARIO = GRID - {"trials"} | {"algorithms", "engine", "seed", "delta", "latency", "loss", "horizon", "param"}
 
 
