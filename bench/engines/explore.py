@@ -1,5 +1,8 @@
 """Engine `explore`: the same pages through every interleaving of a small system.
 
+Pages that never fall silent have no end. Their heartbeats, which say again what was said, are left out, their timers fire
+at any time, whatever delays they draw, and what is judged is safety, up to some election.
+
 A node is a state machine, so what it does depends on its state and the event alone. The explorer numbers the states that a
 node can be in and the events that can happen to it, runs the page once for each pair, and from then on walks through the
 states of the whole system by looking pairs up: a system is a tuple of small numbers.
@@ -21,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from algorithms.model import CancelTimer, Elect, Id, Key, Message, Node, Position, Send, SetTimer
+from algorithms.model import CancelTimer, Elect, Id, Key, Message, Node, Periodic, Position, Send, SetTimer
 from algorithms.reelection import Newer
 from bench.scenario import Scenario, choose_initiators, find_algorithm, node_maker
 
@@ -143,7 +146,8 @@ def freeze(value: Any) -> Any:
         return value
     if isinstance(value, Node):
         slots = {name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())}
-        names = sorted({*slots, *getattr(value, "__dict__", ())} - {"effects", "links"})
+        timed = getattr(value, "model", None) is not None and value.model.pulse is not None  # it draws delays alone
+        names = sorted({*slots, *getattr(value, "__dict__", ())} - {"effects", "links", "_rng" if timed else ""})
         return type(value).__name__, *((name, freeze(getattr(value, name))) for name in names)
     if isinstance(value, msgspec.Struct):
         return type(value).__name__, *map(freeze, msgspec.structs.astuple(value))
@@ -168,19 +172,26 @@ class System:
         crashes: how many nodes may crash; one always lives.
         late: whether a timer may fire at any time; else, as synchrony promises, only when nothing is in flight and no other
             timer is due before (messages take no time, then).
-        epochs: steps into a later election than this are left out (None: none are).
+        epochs: steps into a later election than this are left out (None: none are; of a page that never falls silent,
+            later than 2).
 
     Attributes:
+        endless: whether the page never falls silent.
+        decides: whether two leaders of one election are an error even if they do not live at one instant.
         reduce: whether to use partial-order reduction. It is not used with `epochs`, nor where two leaders of one election
             are an error only at one instant: of a page that survives crashes by itself.
         clipped: steps that were left out.
     """
 
     def __init__(self, scenario: Scenario, crashes: int = 0, late: bool = False, epochs: int | None = None) -> None:
-        self.scenario, self.late, self.epochs = scenario, late, epochs
+        model = find_algorithm(scenario.algorithm).model
+        self.endless, self.eventual = model.pulse is not None, model.safety == "eventual"
+        self.scenario, self.late = scenario, late or self.endless
+        self.epochs = 2 if epochs is None and self.endless else epochs
         self.n, self.ids = scenario.n, scenario.ids
-        self.forgets = find_algorithm(scenario.algorithm).model.failures == "none"  # a past election is over for good
-        self.reduce = self.forgets and epochs is None
+        self.forgets = model.failures == "none"  # a past election is over for good
+        self.decides = self.forgets or model.safety == "ever"
+        self.reduce = self.forgets and self.epochs is None
         self.locals: list[Local | None] = [None]
         self.local_numbers: dict[Any, int] = {}
         self.events, self.contents = Numbers(Start()), Numbers(())
@@ -244,7 +255,7 @@ class System:
         elected: list[tuple[int, Id]] = []
         timers: list[tuple[int, float | None]] = []
         for effect in node.effects:
-            if isinstance(effect, Send):
+            if isinstance(effect, Send) and not isinstance(effect.msg, Periodic):
                 peer, port = node.links[effect.port]
                 arrival = self.events(Delivery(position, port, node.key, effect.msg))
                 sends.append((self.n + position * self.n + peer, arrival))
@@ -351,7 +362,7 @@ class System:
             outcome = self.ask(state, position, event)
             if outcome.error:
                 return state
-            if outcome.elected and self.forgets:
+            if outcome.elected and self.decides:
                 key = self.local(outcome.local).key
                 news = {(key, leader) for _, leader in self.counted(outcome, move)}
                 after[-1] = self.decided(tuple(sorted({*self.decided.things[state[-1]], *news})))
@@ -433,13 +444,13 @@ class System:
             return outcome.error
         if not outcome.elected:
             return ""
-        if self.forgets:
+        if self.decides:
             known = dict(self.decided.things[state[-1]])
             key = self.local(outcome.local).key
             for _, leader in self.counted(outcome, move):
                 if known.setdefault(key, leader) != leader:
                     return f"node {move.position} elects {leader} where {known[key]} is elected already"
-        elif after[move.position] != DEAD:
+        elif after[move.position] != DEAD and not self.eventual:
             mine = self.local(after[move.position])
             for position in range(self.n):
                 if position != move.position and after[position] != DEAD:
@@ -533,7 +544,7 @@ def search(system: System, limit: int) -> Found:
         if fault:
             return blame(fault, move)
         length = lengths.get(after)
-        if length == under_way or len(stack) == ENDLESS:
+        if (length == under_way or len(stack) == ENDLESS) and not system.endless:
             return blame(UNENDING, move)
         if length is not None:
             visit.longest = max(visit.longest, length + 1)
