@@ -4,6 +4,9 @@ from algorithms.complete.bully import Bully
 from algorithms.complete.lamport import Lamport
 from algorithms.complete.randomized import Randomized
 from algorithms.model import Node
+from algorithms.quorum.paxos import Paxos
+from algorithms.quorum.viewstamped import Viewstamped
+from algorithms.quorum.zookeeper_fle import ZooKeeperFLE
 from algorithms.ring.chang_roberts import ChangRoberts
 from algorithms.ring.dolev_klawe_rodeh import DolevKlaweRodeh
 from algorithms.ring.franklin import Franklin
@@ -27,4 +30,7 @@ ALGORITHMS: dict[str, type[Node]] = {
     "peterson": Peterson,
     "higham_przytycka": HighamPrzytycka,
     "itai_rodeh": ItaiRodeh,
+    "zookeeper_fle": ZooKeeperFLE,
+    "paxos": Paxos,
+    "viewstamped": Viewstamped,
 }
