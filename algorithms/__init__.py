@@ -4,7 +4,9 @@ from algorithms.complete.bully import Bully
 from algorithms.complete.lamport import Lamport
 from algorithms.complete.randomized import Randomized
 from algorithms.model import Node
+from algorithms.omega.omega import Omega
 from algorithms.quorum.paxos import Paxos
+from algorithms.quorum.raft import Raft
 from algorithms.quorum.viewstamped import Viewstamped
 from algorithms.quorum.zookeeper_fle import ZooKeeperFLE
 from algorithms.ring.chang_roberts import ChangRoberts
@@ -30,7 +32,9 @@ ALGORITHMS: dict[str, type[Node]] = {
     "peterson": Peterson,
     "higham_przytycka": HighamPrzytycka,
     "itai_rodeh": ItaiRodeh,
+    "raft": Raft,
     "zookeeper_fle": ZooKeeperFLE,
     "paxos": Paxos,
     "viewstamped": Viewstamped,
+    "omega": Omega,
 }

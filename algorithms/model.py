@@ -58,7 +58,7 @@ class CancelTimer(Effect):
 
 
 class Elect(Effect):
-    """The node now takes `leader` to be the leader of `term` (0: of its epoch)."""
+    """The node now takes `leader` (0: nobody any more) to be the leader of `term` (0: of its epoch)."""
 
     leader: Id
     term: int = 0
@@ -251,6 +251,17 @@ def number(default: float, least: float, *, meaning: str) -> Parameter:
     return Parameter(f"{default:g}", f"a number >= {least:g}", meaning, parse)
 
 
+def count(*, meaning: str) -> Parameter:
+    """A parameter that is a whole number of at least 0, which is the default."""
+
+    def parse(text: str) -> int:
+        if int(text) < 0:
+            raise ValueError(text)
+        return int(text)
+
+    return Parameter("0", "a whole number >= 0", meaning, parse)
+
+
 def sides(*, meaning: str) -> Parameter:
     """A parameter that is how many values a node draws from: as many as there are nodes (0), or a number of at least 2."""
 
@@ -277,7 +288,7 @@ class Node:
 
     Events, all optional: `init`, `on_start`, `on_<message>(port, msg)`, `on_timeout(name)`, `on_suspect(port)`,
     `on_trust(port)`, `on_recover(record)`. Effects, to call: `send`, `broadcast`, `pass_on`, `set_timer`, `cancel_timer`,
-    `elect`, `save`.
+    `elect`, `doubt`, `save`.
 
     Attributes:
         id, ports, n: the node's `View`.
@@ -413,6 +424,12 @@ class Node:
             leader = self.circle[self.place - leader]
         self.leader = leader
         self.effects.append(Elect(leader, term))
+
+    def doubt(self) -> None:
+        """Take nobody for the leader any more, in the same election."""
+        if self.leader is not None:
+            self.leader = None
+            self.effects.append(Elect(0))
 
     def save(self, record: Message) -> None:
         """Put `record` on stable storage before anything sent later."""

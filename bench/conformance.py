@@ -192,7 +192,7 @@ class Watch(Simulation):
         return super().happen(now, order, node, position, what, detail)
 
     def carry_out(self, now: int, node: Node, position: Position, effect: Effect) -> None:
-        if type(effect) is Elect:
+        if type(effect) is Elect and effect.leader:
             self.minds[node.key, effect.term].add(effect.leader)
         super().carry_out(now, node, position, effect)
 

@@ -159,6 +159,11 @@ FAULTS: dict[str, FaultKind] = {
         {"": _latency},
         (("",),),
     ),
+    "write": FaultKind(
+        "stable storage takes so long: what a node sends on what it has just saved leaves that much later",
+        {"": seconds},
+        (("",),),
+    ),
     "duplicate": FaultKind("each message is sent twice with probability P", {"": _share}, (("",),), covers="lossy"),
     "reorder": FaultKind(
         "each message is overtaken by the next with probability P", {"": _share}, (("",),), covers="lossy"
@@ -278,6 +283,7 @@ class Weather(msgspec.Struct, frozen=True):
     Attributes:
         loss, duplicate, reorder: probabilities.
         delay: a latency model that is added to each hop, or nothing.
+        write: seconds by which what is sent after a `Save`, at the same event, leaves late.
         slow: seconds by which a position handles each message late.
     """
 
@@ -285,6 +291,7 @@ class Weather(msgspec.Struct, frozen=True):
     duplicate: float = 0.0
     reorder: float = 0.0
     delay: str = ""
+    write: float = 0.0
     slow: dict[Position, float] = {}
 
 
@@ -387,6 +394,9 @@ def make_plan(faults: Faults, ids: tuple[int, ...], dead: tuple[Position, ...], 
                 rates.append(name)
             case "loss" | "duplicate" | "reorder":
                 weather[fault.name] = float(own[""])
+                rates.append(name)
+            case "write":
+                weather["write"] = seconds(own[""])
                 rates.append(name)
             case "delay":
                 weather["delay"] = own[""]

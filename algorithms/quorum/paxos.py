@@ -6,9 +6,8 @@ answers with the one that it promised. Who has the promises of a majority leads,
 of phase 2. Who meets a higher ballot steps back and waits, for a random time that doubles, so that proposers do not duel
 for ever.
 
-Model        complete graph · partially synchronous (safe under any timing, live once hops take at most delta) · messages
-             may be lost · crashes, with recovery of what was saved · a majority live and connected · unique ids, those of
-             all others known (a port is the neighbour's id) · any initiators
+Model        complete graph · partially synchronous, for liveness alone · lossy channels · crash and recovery with stable
+             storage, fewer than half down at a time · unique ids, those of all others known · any initiators
 Guarantees   at most one leader a ballot, ever; a leader once a majority can talk
 Messages     Prepare(ballot)   "will you heed nothing lower?"              O(log n) bits, as all
              Promise(ballot)   "I will"

@@ -4,9 +4,9 @@ Who suspects the primary starts a view change to the next view and tells all; wh
 majority has started the change to a view, each of it tells the new primary that it enters. The primary that hears so from
 a majority starts the view. If it is down, its view times out, and the next is tried: nobody is compared with anybody.
 
-Model        complete graph · partially synchronous (safe under any timing, live once hops take at most delta) · messages
-             may be lost · crashes, with recovery of what was saved · a majority live and connected · unique ids, those of
-             all others known (a port is the neighbour's id; replicas are numbered in the order of ids) · any initiators
+Model        complete graph · partially synchronous, for liveness alone · lossy channels · crash and recovery with stable
+             storage, fewer than half down at a time · unique ids, those of all others known · any initiators; replicas are
+             numbered in the order of ids
 Guarantees   at most one leader a view, ever: nobody else can be; a leader once a majority can talk
 Messages     StartViewChange(view)   "I leave for view ..."           O(log n) bits, as all
              DoViewChange(view)      "a majority does; I follow you"

@@ -5,9 +5,8 @@ takes it over and tells everybody again. Once a majority votes as it does, it wa
 way, and then follows the one it votes for; who has followers enough leads. Whoever is asked by a node that looks for a
 leader, and has one, says so. A vote is (epoch, id): the last epoch in which the voter followed or led, then its id.
 
-Model        complete graph · partially synchronous (safe under any timing, live once hops take at most delta) · messages
-             may be lost · crashes, with recovery of what was saved · a majority live and connected · unique ids, those of
-             all others known (a port is the neighbour's id) · any initiators
+Model        complete graph · partially synchronous, for liveness alone · lossy channels · crash and recovery with stable
+             storage, fewer than half down at a time · unique ids, those of all others known · any initiators
 Guarantees   at most one leader an election epoch, ever; a leader once a majority can talk
 Messages     Notification(epoch, accepted, leader, looking)  "I vote for ..." or, not looking, "I follow ..."
              FollowerInfo(epoch)                             "I follow you, and nobody else in this epoch"

@@ -248,7 +248,7 @@ class System:
                 peer, port = node.links[effect.port]
                 arrival = self.events(Delivery(position, port, node.key, effect.msg))
                 sends.append((self.n + position * self.n + peer, arrival))
-            elif isinstance(effect, Elect):
+            elif isinstance(effect, Elect) and effect.leader:
                 elected.append((len(sends), effect.leader))
             elif isinstance(effect, SetTimer):
                 timers.append((self.events(Timer(effect.name)), effect.delay))
