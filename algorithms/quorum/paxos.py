@@ -97,6 +97,7 @@ class Paxos(Node):
         one=Bounds(Formula("3(n−1)", _one), Formula("3(n−1)", _one), Formula("3(n−1)", _one)),
         time="3δ",
         bits="O(log n) a message",
+        best_case=lambda n: (tuple(range(1, n + 1)), (0,)),
         source="Lamport 1998",
     )
 
@@ -106,7 +107,6 @@ class Paxos(Node):
         self.promised = 0
         self.ballot = 0  # that it prepared last
         self.promises: set[Port] = set()
-        self.heard: set[Port] = set()
         self.asked = False
         self.patience = 1  # times as long as at first is a wait
 
@@ -117,7 +117,6 @@ class Paxos(Node):
     def on_recover(self, record: Message | None) -> None:
         if isinstance(record, Promised):
             self.epoch = self.promised = record.ballot
-        self.heard = set(self.ports)
         self.wait()
 
     def on_suspect(self, port: Port) -> None:
@@ -127,7 +126,6 @@ class Paxos(Node):
 
     def on_trust(self, port: Port) -> None:
         if self.leader == self.id:
-            self.heard.add(port)
             self.promises.discard(port)
             self.send(port, Accept(self.ballot))
             self.wait()
@@ -171,7 +169,6 @@ class Paxos(Node):
             self.set_timer("wait", self.patience * (self.timeout + self.rng.uniform(0, self.timeout)))
 
     def on_prepare(self, port: Port, msg: Prepare) -> None:
-        self.heard.add(port)
         if msg.ballot > self.promised:
             self.promise(msg.ballot)
         if msg.ballot == self.promised:
@@ -180,7 +177,6 @@ class Paxos(Node):
             self.send(port, Nack(self.promised))
 
     def on_promise(self, port: Port, msg: Promise) -> None:
-        self.heard.add(port)
         if msg.ballot != self.ballot or msg.ballot != self.promised:
             return
         if port in self.promises and self.leader == self.id:  # it has not heard of the outcome
@@ -189,7 +185,6 @@ class Paxos(Node):
         self.lead()
 
     def on_nack(self, port: Port, msg: Nack) -> None:
-        self.heard.add(port)
         if msg.ballot > self.promised:
             self.promise(msg.ballot)
 
@@ -206,11 +201,10 @@ class Paxos(Node):
             self.cancel_timer("wait")
 
     def missing(self) -> list[Port]:
-        """Who was ever heard of, is not suspected, and has not promised."""
-        return sorted(self.heard - self.promises - self.suspected)
+        """Who is not suspected, and has not promised."""
+        return sorted(set(self.ports) - self.promises - self.suspected)
 
     def on_accept(self, port: Port, msg: Accept) -> None:
-        self.heard.add(port)
         if msg.ballot < self.promised:
             self.send(port, Nack(self.promised))
             return

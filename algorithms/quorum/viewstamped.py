@@ -18,8 +18,8 @@ Beyond the model   no majority: replicas try view after view, ever more slowly, 
 References   B. Oki, B. Liskov, PODC 1988; B. Liskov, J. Cowling, Viewstamped Replication Revisited, MIT-CSAIL-TR-2012-021.
              Deviations: there is no log, so that nothing but the view is told and DoViewChange carries no state; a view is
              saved before it is spoken of, where VR Revisited asks the others after a crash; DoViewChange is sent once a
-             view, at the latest as an answer to StartView; who waits in vain for a primary that it has heard of says all
-             again before it leaves for the next view, and a primary says StartView again to those who have not answered.
+             view, at the latest as an answer to StartView; who waits in vain for a primary that it does not suspect says
+             all again before it leaves for the next view, and a primary says StartView again to those who have not answered.
 """
 
 from algorithms.model import (
@@ -101,6 +101,7 @@ class Viewstamped(Node):
         one=_BOUNDS,
         time="4δ, and a timeout for each view whose primary is dead",
         bits="O(log n) a message",
+        best_case=lambda n: (tuple(range(1, n + 1)), (0,)),
         source="Oki and Liskov 1988",
     )
 
@@ -112,7 +113,6 @@ class Viewstamped(Node):
         self.followers: set[Port] = set()  # who told its primary
         self.told = False  # whether this replica did
         self.asked = False
-        self.heard: set[Port] = set()
         self.patience = 1  # times as long as at first is a wait
 
     def on_start(self) -> None:
@@ -122,7 +122,6 @@ class Viewstamped(Node):
     def on_recover(self, record: Message | None) -> None:
         if isinstance(record, LastView):
             self.epoch = self.view_number = record.view
-        self.heard = set(self.ports)
         self.wait()
 
     def on_suspect(self, port: Port) -> None:
@@ -132,7 +131,6 @@ class Viewstamped(Node):
 
     def on_trust(self, port: Port) -> None:
         if self.leader == self.id:
-            self.heard.add(port)
             self.followers.discard(port)
             self.send(port, StartView(self.view_number))
             self.wait()
@@ -172,7 +170,6 @@ class Viewstamped(Node):
             self.set_timer("wait", self.patience * self.timeout)
 
     def on_start_view_change(self, port: Port, msg: StartViewChange) -> None:
-        self.heard.add(port)
         if msg.view > self.view_number:
             self.change(msg.view)
         if msg.view < self.view_number or port in self.changes:  # late, or it asks again
@@ -195,7 +192,6 @@ class Viewstamped(Node):
             self.send(self.primary(), DoViewChange(self.view_number))
 
     def on_do_view_change(self, port: Port, msg: DoViewChange) -> None:
-        self.heard.add(port)
         if msg.view > self.view_number:
             self.change(msg.view)
         if msg.view == self.view_number:
@@ -215,11 +211,10 @@ class Viewstamped(Node):
             self.cancel_timer("wait")
 
     def missing(self) -> list[Port]:
-        """Who was ever heard of, is not suspected, and has not told this primary that it follows."""
-        return sorted(self.heard - self.followers - self.suspected)
+        """Who is not suspected, and has not told this primary that it follows."""
+        return sorted(set(self.ports) - self.followers - self.suspected)
 
     def on_start_view(self, port: Port, msg: StartView) -> None:
-        self.heard.add(port)
         if msg.view < self.view_number:
             return
         if msg.view > self.view_number:
@@ -238,7 +233,7 @@ class Viewstamped(Node):
                 self.send(port, StartView(self.view_number))
             if self.missing():
                 self.wait()
-        elif self.asked or not self.view_number or self.primary() not in self.heard - self.suspected:
+        elif self.asked or not self.view_number or self.primary() in (self.id, *self.suspected):
             self.change(self.view_number + 1)
         else:
             self.asked = True

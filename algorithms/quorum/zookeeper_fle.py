@@ -131,7 +131,6 @@ class ZooKeeperFLE(Node):
         self.vote: Vote = (0, 0)
         self.votes: dict[Port, Vote] = {}
         self.answers: dict[Port, tuple[int, Id]] = {}
-        self.heard: set[Port] = set()
         self.followers: set[Port] = set()
         self.patience = 1  # times as long as at first is a wait
 
@@ -142,7 +141,6 @@ class ZooKeeperFLE(Node):
     def on_recover(self, record: Message | None) -> None:
         if isinstance(record, Accepted):
             self.accepted = record.epoch
-        self.heard = set(self.ports)
         self.look(self.accepted + 1)
 
     def on_suspect(self, port: Port) -> None:
@@ -153,7 +151,6 @@ class ZooKeeperFLE(Node):
 
     def on_trust(self, port: Port) -> None:
         if self.leader == self.id:
-            self.heard.add(port)
             self.followers.discard(port)
             self.send(port, LeaderInfo(self.epoch))
             self.remind()
@@ -195,7 +192,6 @@ class ZooKeeperFLE(Node):
         self.set_timer("resend", self.patience * self.notification_timeout)
 
     def on_notification(self, port: Port, msg: Notification) -> None:
-        self.heard.add(port)
         vote, later = (msg.accepted, msg.leader), msg.epoch > self.epoch
         if not msg.looking:
             self.learn(port, msg)
@@ -259,7 +255,6 @@ class ZooKeeperFLE(Node):
         self.lead()
 
     def on_follower_info(self, port: Port, msg: FollowerInfo) -> None:
-        self.heard.add(port)
         if msg.epoch == self.epoch:
             self.followers.add(port)
             self.lead()
@@ -278,8 +273,8 @@ class ZooKeeperFLE(Node):
             self.remind()
 
     def missing(self) -> list[Port]:
-        """Who was ever heard of, is not suspected, and does not follow this leader."""
-        return sorted(self.heard - self.followers - self.suspected)
+        """Who is not suspected, and does not follow this leader."""
+        return sorted(set(self.ports) - self.followers - self.suspected)
 
     def remind(self) -> None:
         """Tell again who leads, if somebody does not follow."""
@@ -288,7 +283,6 @@ class ZooKeeperFLE(Node):
             self.wait()
 
     def on_leader_info(self, port: Port, msg: LeaderInfo) -> None:
-        self.heard.add(port)
         if self.leader == port and msg.epoch == self.epoch:
             self.send(port, FollowerInfo(self.epoch))
         elif msg.epoch >= self.epoch:
