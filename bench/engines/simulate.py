@@ -364,8 +364,6 @@ class Simulation:
                     and position not in [struck for _, struck in victims]
                 ):
                     victims.append((strike.fault, position))
-                    if strike.waits:  # the last election of a cascade is the one that times are about
-                        self.execution.began, self.monitor.first = self.now, None
                 continue
             if victims:
                 self.crash(victims)
