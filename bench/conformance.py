@@ -659,7 +659,7 @@ def check_adversity(algorithm: str, engine: Engine) -> None:
     faults += [f"pause:leader,for={round(long * 1e6)}us", f"leader-crash+slow:node=0,factor={1e4 * delta:g}"]
     faults += ["loss:0.1", "duplicate:0.2", "reorder:0.2", "leader-crash+loss:0.05"]
     faults += [f"crash-recover:after={round(time * 1e6)}us" for time in (hop, long)]
-    faults += [f"rolling:every={round(time * 1e6)}us+loss:0.05" for time in (hop, 3 * hop, long)]
+    faults += [f"rolling:every={round(time * 1e6)}us+loss:0.05" for time in (hop, long)]
     faults += [f"churn:rate={0.2 / time:g},for={round(8 * long * 1e6)}us" for time in (hop, long / 10)]
     count = 400 if engine.name == "simulate" else 30
     for scenario in draw_scenarios(algorithm, count, 11, engine.name, (3, 4, 5), ("none",)):
