@@ -1,5 +1,6 @@
 """The catalogue: every election of the suite, by name."""
 
+from algorithms.complete.afek_gafni import AfekGafni
 from algorithms.complete.bully import Bully
 from algorithms.complete.lamport import Lamport
 from algorithms.complete.randomized import Randomized
@@ -27,4 +28,5 @@ ALGORITHMS: dict[str, type[Node]] = {
     "peterson": Peterson,
     "higham_przytycka": HighamPrzytycka,
     "itai_rodeh": ItaiRodeh,
+    "afek_gafni": AfekGafni,
 }

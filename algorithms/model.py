@@ -154,8 +154,9 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """What the theorem promises, as data that is checked.
 
     Attributes:
-        messages: exact count by kind for one arrangement of at least two live nodes (Bully: of any), or None where the
-            schedule decides it.
+        messages: exact count by kind for one arrangement of at least two live nodes (Bully: of any), without the kinds
+            whose count the schedule decides.
+        ranges: least and most messages of each of those kinds for one arrangement, or None where there are none.
         leader: who is elected in one arrangement of at least two live nodes, or None where the schedule decides it.
         depth: exact length of the longest happened-before chain of messages, where the schedule does not decide it.
         all: bounds when every node starts.
@@ -175,6 +176,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     time: str
     bits: str
     source: str
+    ranges: Callable[[Arrangement], dict[str, tuple[int, int]]] | None = None
     leader: Callable[[Arrangement], Id] | None = None
     depth: Callable[[Arrangement], int] | None = None
     drawn: type[Message] | None = None

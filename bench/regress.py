@@ -125,7 +125,8 @@ def run_case(case: Case, engines: list[Engine]) -> Result:
         scenario = msgspec.structs.replace(case.scenario, delta=DELTAS[engine.name])
         checked = check_trial(engine, scenario)
         result.wrong += [f"{engine.name}: {difference}" for difference in checked.wrong]
-        if result.messages and checked.row.messages != result.messages:
+        scheduled = find_algorithm(scenario.algorithm).claims.ranges is not None
+        if result.messages and checked.row.messages != result.messages and not scheduled:
             result.wrong.append(
                 f"{engine.name}: {checked.row.messages} messages, {result.messages} on the other engine"
             )

@@ -48,6 +48,7 @@ CHANG_ROBERTS, RANDOMIZED = "ring.chang_roberts", "complete.randomized"
 LELANN, HIRSCHBERG_SINCLAIR, FRANKLIN = "ring.lelann", "ring.hirschberg_sinclair", "ring.franklin"
 DOLEV_KLAWE_RODEH, PETERSON = "ring.dolev_klawe_rodeh", "ring.peterson"
 HIGHAM_PRZYTYCKA, ITAI_RODEH = "ring.higham_przytycka", "ring.itai_rodeh"
+AFEK_GAFNI = "complete.afek_gafni"
 
 MUTANTS = (
     without(BULLY, "Ok is skipped", "self.send(port, Ok(msg.epoch))"),
@@ -287,4 +288,26 @@ MUTANTS = (
     Mutant(ITAI_RODEH, "the one before wins", "self.elect(0)", "self.elect(1)", "claims"),
     Mutant(ITAI_RODEH, "everybody elects itself", "self.elect(msg.hop)", "self.elect(0)", "claims"),
     Mutant(ITAI_RODEH, "the way to the leader is not counted", "Leader(msg.hop + 1)", "Leader(msg.hop)", "claims"),
+    Mutant(AFEK_GAFNI, "owners are not asked", "if self.owner is not None:", "if False:", "claims"),
+    Mutant(
+        AFEK_GAFNI,
+        "everybody gives way",
+        "if self.alive and (level, id) < (self.level, self.id):",
+        "if False:",
+        "agreement",
+    ),
+    Mutant(AFEK_GAFNI, "who gives way goes on", "self.alive = False\n        return True", "return True", "agreement"),
+    Mutant(
+        AFEK_GAFNI,
+        "the dead are not asked",
+        "self.gives_way(msg.level, msg.id):\n            self.send(",
+        "self.alive and self.gives_way(msg.level, msg.id):\n            self.send(",
+        "agreement",
+    ),
+    Mutant(AFEK_GAFNI, "the dead rise", "if not self.alive:", "if False:", "agreement"),
+    Mutant(AFEK_GAFNI, "levels do not rise", "self.level += 1", "self.level += (self.level == 0)"),
+    Mutant(AFEK_GAFNI, "one is left out", "self.level < len(self.ports)", "self.level + 1 < len(self.ports)"),
+    without(AFEK_GAFNI, "the winner keeps it to itself", "self.broadcast(Leader(self.id))"),
+    twice(AFEK_GAFNI, "all is accepted twice", "self.send(self.owner, Accept())"),
+    Mutant(AFEK_GAFNI, "the stale level is told", "Ask(msg.level, msg.id)", "Ask(self.level, msg.id)", "agreement"),
 )

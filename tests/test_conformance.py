@@ -28,6 +28,7 @@ NOT_APPLICABLE = {  # a check that silently stops running is a difference here
     "peterson": {"labels"},
     "higham_przytycka": {"labels"},
     "itai_rodeh": {"order", "labels", "witness"},
+    "afek_gafni": set(),
 }
 
 

@@ -149,7 +149,7 @@ def test_randomized_golden_vector() -> None:
 def test_bounds_are_those_of_all_arrangements(n: int) -> None:
     for name, page in ALGORITHMS.items():
         claims = page.claims
-        if claims.drawn is not None and name != "lamport":
+        if (claims.drawn is not None and name != "lamport") or claims.ranges is not None:
             continue
         everybody = [total(name, ids) for ids in permutations(range(1, n + 1))]
         one = [total(name, ids, (0,)) for ids in permutations(range(1, n + 1))]
