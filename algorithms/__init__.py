@@ -4,6 +4,8 @@ from algorithms.complete.afek_gafni import AfekGafni
 from algorithms.complete.bully import Bully
 from algorithms.complete.lamport import Lamport
 from algorithms.complete.randomized import Randomized
+from algorithms.graph.echo_extinction import EchoExtinction
+from algorithms.graph.flood_max import FloodMax
 from algorithms.model import Node
 from algorithms.ring.chang_roberts import ChangRoberts
 from algorithms.ring.dolev_klawe_rodeh import DolevKlaweRodeh
@@ -29,4 +31,6 @@ ALGORITHMS: dict[str, type[Node]] = {
     "higham_przytycka": HighamPrzytycka,
     "itai_rodeh": ItaiRodeh,
     "afek_gafni": AfekGafni,
+    "echo_extinction": EchoExtinction,
+    "flood_max": FloodMax,
 }

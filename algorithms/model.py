@@ -74,24 +74,26 @@ class View(msgspec.Struct, frozen=True):
         ports: labels of its links. Where neighbours' ids are known (KT1) a label *is* the neighbour's id.
         n: number of nodes in its world, or None where that is not known.
         seed: seeds `Node.rng`.
+        diameter: most hops between two nodes of its world, or None where that is not known.
     """
 
     id: Id | None
     ports: tuple[Port, ...]
     n: int | None
     seed: str
+    diameter: int | None = None
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """What the theorem assumes (the facts of the docstring's `Model` line, as data).
 
     Attributes:
-        topology: a name in `bench.topology.TOPOLOGIES`.
+        topology: a name in `bench.topology.TOPOLOGIES`, or any: then a scenario chooses a graph of `GRAPHS` there.
         timing: asynchronous, partially synchronous or synchronous.
         channels: reliable, or reliable FIFO.
         failures: what the page itself survives: none, or crash.
         identity: unique or anonymous.
-        knows: which of `n` and `neighbours` (their ids) a node is told.
+        knows: which of `n`, `diameter` and `neighbours` (their ids) a node is told.
         start: who may wake spontaneously.
     """
 
@@ -113,6 +115,7 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
         dead: positions that are down, ascending.
         parameters: the page's parameters, parsed.
         draws: random numbers that each position drew, in order (pages that draw).
+        edges, diameter: links of the graph of the live, and most hops between two of them (pages for any graph).
     """
 
     ids: tuple[Id, ...]
@@ -120,6 +123,8 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
     dead: tuple[Position, ...] = ()
     parameters: Mapping[str, Any] = {}
     draws: Mapping[Position, tuple[int, ...]] = {}
+    edges: int = 0
+    diameter: int = 0
 
     @property
     def n(self) -> int:

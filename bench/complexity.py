@@ -7,18 +7,25 @@ import msgspec
 from algorithms.model import Arrangement
 from bench.observe import Execution, make_row
 from bench.scenario import Scenario, find_algorithm, parse_parameters
+from bench.topology import find_graph
 from bench.trial import KindCount, Trial
 
 
 def arrange(execution: Execution, scenario: Scenario) -> Arrangement:
     """The arrangement of the measured election: who was down when it began, who started it, and what was drawn."""
     page = find_algorithm(scenario.algorithm)
+    dead = tuple(sorted({*scenario.dead, *(it.position for it in execution.fired if it.what == "crash")}))
+    graph = None
+    if page.model.topology == "any":
+        graph = find_graph(scenario.topology, scenario.n, scenario.seed).without(dead)
     return Arrangement(
         ids=scenario.ids,
         initiators=execution.initiators,
-        dead=tuple(sorted({*scenario.dead, *(it.position for it in execution.fired if it.what == "crash")})),
+        dead=dead,
         parameters=parse_parameters(page, scenario.parameters),
         draws=execution.draws,
+        edges=graph.edges if graph else 0,
+        diameter=graph.diameter if graph and "diameter" in page.model.knows else 0,
     )
 
 

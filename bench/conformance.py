@@ -25,7 +25,7 @@ from typing import Any, NoReturn, cast
 
 import msgspec
 
-from algorithms.model import Arrangement, Effect, Elect, Formula, Id, Key, Message, Node, Position, View
+from algorithms.model import Arrangement, Effect, Elect, Formula, Id, Key, Message, Node, Position
 from bench.complexity import Engine, check_trial
 from bench.engines.explore import explore
 from bench.engines.processes import HarnessError, Processes
@@ -34,7 +34,7 @@ from bench.faults import parse_plan
 from bench.observe import Execution, make_row
 from bench.regress import DELTAS, variants
 from bench.scenario import Scenario, find_algorithm, parse_parameters, trial_seed
-from bench.topology import TOPOLOGIES
+from bench.topology import TOPOLOGIES, graphs_of
 from bench.trial import KindCount, Trial
 from bench.verify import Question, choose_arrangements, command_for, follow, label_of, make_system
 
@@ -48,7 +48,7 @@ AMBIENT = {  # what would let a page touch the world
     *("socket", "subprocess", "sys", "threading", "time", "uuid"),
 }
 WORDS = {  # what a model may say
-    "topology": tuple(TOPOLOGIES),
+    "topology": (*TOPOLOGIES, "any"),
     "timing": ("asynchronous", "partially synchronous", "synchronous"),
     "channels": ("reliable", "reliable FIFO"),
     "failures": ("none", "crash"),
@@ -95,6 +95,7 @@ def draw_scenarios(
     """
     rng, parameters = random.Random(seed), cycle(variants(find_algorithm(algorithm)))
     for n in sizes:
+        topologies = cycle(graphs_of(n))
         for _ in range(-(-count // len(sizes))):
             ids = list(range(1, n + 1))
             rng.shuffle(ids)
@@ -107,6 +108,7 @@ def draw_scenarios(
             yield Scenario(
                 algorithm=algorithm,
                 parameters=next(parameters),
+                topology=next(topologies),
                 ids=tuple(ids),
                 seed=trial_seed(rng.randrange(SEEDS), n, 0),
                 delta=DELTAS[engine],
@@ -126,6 +128,7 @@ def replay_command(scenario: Scenario, engine: str) -> str:
     words += [f"--delta {scenario.delta * 1e3:g}ms --horizon {scenario.horizon:g}s"]
     words += [f"--dead {','.join(map(str, scenario.dead))}"] if scenario.dead else []
     words += [f"--latency {scenario.latency}"] if scenario.latency else []
+    words += [f"--topology '{scenario.topology}'"] if find_algorithm(name).model.topology == "any" else []
     words += [f"--param {name}.{key}={value}" for key, value in scenario.parameters.items()]
     return " ".join(words)
 
@@ -269,7 +272,7 @@ def relabel(scenario: Scenario) -> Simulation:
             name: (node.links[port][0], labels[node.links[port][0]][node.links[port][1]])
             for port, name in names.items()
         }
-        view = View(node.view.id, tuple(links), node.view.n, node.view.seed)
+        view = msgspec.structs.replace(node.view, ports=tuple(links))
         other = page(view, **parse_parameters(page, scenario.parameters))
         other.links, other.key = links, node.key
         watch.nodes[position] = other
@@ -326,8 +329,8 @@ def _declared_words(page: type[Node]) -> Iterator[str]:
     for field, words in WORDS.items():
         if getattr(page.model, field) not in words:
             yield f"model.{field} is {getattr(page.model, field)!r}, none of {', '.join(words)}"
-    if not {"n", "neighbours"}.issuperset(page.model.knows):
-        yield f"model.knows is {page.model.knows}; it may hold n and neighbours"
+    if not {"n", "diameter", "neighbours"}.issuperset(page.model.knows):
+        yield f"model.knows is {page.model.knows}; it may hold n, diameter and neighbours"
     if page.model.identity == "anonymous" and ("ring" not in page.model.topology or "neighbours" in page.model.knows):
         yield "its nodes are anonymous, and then elect by distance, which takes a ring on which nobody knows a name"
     if len({message.__name__ for message in page.messages}) < len(page.messages):
@@ -676,7 +679,7 @@ def _reasons(page: type[Node]) -> dict[str, str]:
         reasons["late"] = f"the model is {model.timing}"
     if model.identity != "unique":
         reasons["order"] = "nodes have no ids"
-    if model.topology != "complete" or "neighbours" in model.knows:
+    if model.topology not in ("complete", "any") or "neighbours" in model.knows:
         reasons["labels"] = "labels of links mean something in this model"
     if claims is None:
         reasons["claims"] = reasons["witness"] = "it claims no counts"

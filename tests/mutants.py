@@ -49,6 +49,7 @@ LELANN, HIRSCHBERG_SINCLAIR, FRANKLIN = "ring.lelann", "ring.hirschberg_sinclair
 DOLEV_KLAWE_RODEH, PETERSON = "ring.dolev_klawe_rodeh", "ring.peterson"
 HIGHAM_PRZYTYCKA, ITAI_RODEH = "ring.higham_przytycka", "ring.itai_rodeh"
 AFEK_GAFNI = "complete.afek_gafni"
+ECHO_EXTINCTION, FLOOD_MAX = "graph.echo_extinction", "graph.flood_max"
 
 MUTANTS = (
     without(BULLY, "Ok is skipped", "self.send(port, Ok(msg.epoch))"),
@@ -310,4 +311,82 @@ MUTANTS = (
     without(AFEK_GAFNI, "the winner keeps it to itself", "self.broadcast(Leader(self.id))"),
     twice(AFEK_GAFNI, "all is accepted twice", "self.send(self.owner, Accept())"),
     Mutant(AFEK_GAFNI, "the stale level is told", "Ask(msg.level, msg.id)", "Ask(self.level, msg.id)", "agreement"),
+    Mutant(
+        ECHO_EXTINCTION,
+        "the lower wave wins",
+        "msg.id > self.wave",
+        "self.wave in (0, self.id) and msg.id < self.wave or not self.wave",
+        "claims",
+    ),
+    Mutant(ECHO_EXTINCTION, "waves are not extinguished", "if msg.id == self.wave:", "if True:", "agreement"),
+    Mutant(
+        ECHO_EXTINCTION,
+        "what was heard of a wave counts for the next",
+        "self.heard = msg.id, port, 0",
+        "self.heard = msg.id, port, self.heard",
+        "agreement",
+    ),
+    Mutant(
+        ECHO_EXTINCTION,
+        "the father stays",
+        "self.father, self.heard = msg.id, port, 0",
+        "self.heard = msg.id, 0",
+        "agreement",
+    ),
+    Mutant(
+        ECHO_EXTINCTION,
+        "one neighbour is not awaited",
+        "== len(self.ports)",
+        "== max(1, len(self.ports) - 1)",
+        "claims",
+    ),
+    Mutant(
+        ECHO_EXTINCTION,
+        "waves go back at once",
+        "self.send_on(port, msg)\n        if",
+        "self.broadcast(msg)\n        if",
+        "claims",
+    ),
+    Mutant(ECHO_EXTINCTION, "the echo goes everywhere", "self.send(self.father, msg)", "self.broadcast(msg)", "claims"),
+    without(ECHO_EXTINCTION, "the winner keeps it to itself", "self.broadcast(Leader(self.id))", "claims"),
+    Mutant(
+        ECHO_EXTINCTION,
+        "the news goes back",
+        "self.elect(msg.id)\n            self.send_on(port, msg)",
+        "self.elect(msg.id)\n            self.broadcast(msg)",
+        "claims",
+    ),
+    Mutant(ECHO_EXTINCTION, "the news circles for ever", "if self.leader is None:", "if True:", "claims"),
+    Mutant(
+        FLOOD_MAX, "one round too few", "== self.view.diameter", "== max(1, (self.view.diameter or 0) - 1)", "claims"
+    ),
+    Mutant(
+        FLOOD_MAX,
+        "one round too many",
+        "self.round == self.view.diameter",
+        "self.round - 1 == self.view.diameter",
+        "claims",
+    ),
+    Mutant(FLOOD_MAX, "the lowest is told", "max(self.highest, *self", "min(self.highest, *self", "claims"),
+    Mutant(
+        FLOOD_MAX, "one neighbour is not awaited", "== len(self.ports)", "== max(1, len(self.ports) - 1)", "agreement"
+    ),
+    Mutant(FLOOD_MAX, "rounds are mixed up", "setdefault(msg.round, [])", "setdefault(self.round, [])", "agreement"),
+    Mutant(
+        FLOOD_MAX,
+        "everybody tells of itself alone",
+        "Flood(self.round, self.highest)",
+        "Flood(self.round, self.id)",
+        "claims",
+    ),
+    Mutant(FLOOD_MAX, "who is woken is silent", "self.on_start()\n        self.heard", "self.heard", "claims"),
+    Mutant(
+        FLOOD_MAX,
+        "what it knew is forgotten",
+        "max(self.highest, *self.heard.pop(self.round))",
+        "max(self.heard.pop(self.round))",
+        "claims",
+    ),
+    Mutant(FLOOD_MAX, "the round stands still", "self.round += 1", "self.round = 1", "claims"),
+    twice(FLOOD_MAX, "all is said twice", "self.broadcast(Flood(self.round, self.highest))", "claims"),
 )

@@ -29,6 +29,8 @@ NOT_APPLICABLE = {  # a check that silently stops running is a difference here
     "higham_przytycka": {"labels"},
     "itai_rodeh": {"order", "labels", "witness"},
     "afek_gafni": set(),
+    "echo_extinction": {"witness"},
+    "flood_max": {"witness"},
 }
 
 
