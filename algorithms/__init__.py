@@ -2,6 +2,7 @@
 
 from algorithms.complete.afek_gafni import AfekGafni
 from algorithms.complete.bully import Bully
+from algorithms.complete.invitation import GarciaMolina
 from algorithms.complete.lamport import Lamport
 from algorithms.complete.randomized import Randomized
 from algorithms.graph.echo_extinction import EchoExtinction
@@ -31,6 +32,7 @@ ALGORITHMS: dict[str, type[Node]] = {
     "higham_przytycka": HighamPrzytycka,
     "itai_rodeh": ItaiRodeh,
     "afek_gafni": AfekGafni,
+    "invitation": GarciaMolina,
     "echo_extinction": EchoExtinction,
     "flood_max": FloodMax,
 }

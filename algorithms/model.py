@@ -311,6 +311,11 @@ class Node:
         self.init()
 
     @property
+    def term(self) -> int:
+        """What its leader leads: its epoch, unless the page tells groups in one epoch apart."""
+        return self.epoch
+
+    @property
     def rng(self) -> random.Random:
         """The node's own source of random numbers, seeded by its view."""
         if self._rng is None:

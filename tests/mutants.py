@@ -48,7 +48,7 @@ CHANG_ROBERTS, RANDOMIZED = "ring.chang_roberts", "complete.randomized"
 LELANN, HIRSCHBERG_SINCLAIR, FRANKLIN = "ring.lelann", "ring.hirschberg_sinclair", "ring.franklin"
 DOLEV_KLAWE_RODEH, PETERSON = "ring.dolev_klawe_rodeh", "ring.peterson"
 HIGHAM_PRZYTYCKA, ITAI_RODEH = "ring.higham_przytycka", "ring.itai_rodeh"
-AFEK_GAFNI = "complete.afek_gafni"
+AFEK_GAFNI, INVITATION = "complete.afek_gafni", "complete.invitation"
 ECHO_EXTINCTION, FLOOD_MAX = "graph.echo_extinction", "graph.flood_max"
 
 MUTANTS = (
@@ -389,4 +389,38 @@ MUTANTS = (
     ),
     Mutant(FLOOD_MAX, "the round stands still", "self.round += 1", "self.round = 1", "claims"),
     twice(FLOOD_MAX, "all is said twice", "self.broadcast(Flood(self.round, self.highest))", "claims"),
+    twice(INVITATION, "everybody is asked twice", "self.send(port, AreYouCoordinator())"),
+    without(INVITATION, "nobody is ready", "self.send(port, Ready(msg.epoch))"),
+    Mutant(
+        INVITATION,
+        "late answers are lost",
+        "        self.found[port] = theirs\n",
+        '        if "merge" in self.armed:\n            self.found[port] = theirs\n',
+        "late",
+    ),
+    Mutant(
+        INVITATION,
+        "what is passed on is one's own",
+        "self.send(member, msg)",
+        "self.send(member, Invitation(*self.group))",
+        "late",
+    ),
+    Mutant(INVITATION, "nothing is passed on", "for member in self.members:", "for member in ():", "late"),
+    Mutant(INVITATION, "any invitation is accepted", "<= self.group:", "== self.group:", "late"),
+    Mutant(INVITATION, "groups are not above those found", "epoch + (coordinator >= self.id)", "epoch", "late"),
+    Mutant(INVITATION, "who is asked does not remember", "if self.group[1] in self.suspected:", "if False:", "claims"),
+    Mutant(
+        INVITATION,
+        "the dead are not missed",
+        "if port == self.group[1]:\n            self.leave()\n        if self",
+        "if self",
+        "resilience",
+    ),
+    Mutant(
+        INVITATION,
+        "groups have one number",
+        "return epoch * (self.n + 1) + sum(port <= coordinator for port in (self.id, *self.ports))",
+        "return epoch",
+        "late",
+    ),
 )

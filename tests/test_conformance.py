@@ -29,6 +29,7 @@ NOT_APPLICABLE = {  # a check that silently stops running is a difference here
     "higham_przytycka": {"labels"},
     "itai_rodeh": {"order", "labels", "witness"},
     "afek_gafni": set(),
+    "invitation": {"labels"},
     "echo_extinction": {"witness"},
     "flood_max": {"witness"},
 }
