@@ -1,0 +1,191 @@
+"""Families: what elections of one family cost as they grow, from n squared down to what theory allows.
+
+    python -m bench.families simulate     rings of 4 to 65,536 nodes and complete graphs, in simulation
+    python -m bench.families processes    the same rings on real processes, up to 512
+    python -m bench.families draw         the figures, from what is stored
+
+Each writes its rows below `results/families`, and `draw` reads them. All nodes start, ids are in random order.
+"""
+
+import csv
+import math
+import os
+import sys
+from collections.abc import Iterator
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from algorithms import ALGORITHMS
+from bench.engines.processes import Processes
+from bench.engines.simulate import Simulate
+from bench.observe import Execution, make_row
+from bench.scenario import Scenario, choose_ids, find_algorithm, trial_seed
+from bench.sweep import prepare_worker
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FOLDER = Path("results/families")
+RINGS = (
+    *("ring", "lelann", "chang_roberts", "hirschberg_sinclair", "franklin", "dolev_klawe_rodeh", "peterson"),
+    *("higham_przytycka", "itai_rodeh"),
+)
+COMPLETE = ("bully", "lamport", "randomized", "afek_gafni", "sublinear")
+SIZES = (4, 16, 64, 256, 1024, 4096, 16384, 65536)
+REAL_SIZES = (4, 8, 16, 32, 64, 128, 256, 512)
+MOST_MESSAGES = 20_000_000  # of one election: whose theory says more is not run at that size
+RING_BOUNDS = {
+    "Hirschberg–Sinclair, worst": 8.0,
+    "Franklin, Dolev–Klawe–Rodeh, worst": 2.0,
+    "Peterson, worst": 1.44,
+    "Higham–Przytycka, worst": 1.271,
+    "one way, mean, at least": math.log(2),
+}  # leading constants of n lg n: of the pages' papers, and Pachl, Korach and Rotem 1984
+REAL = "the same on real processes"
+TRIALS, ENOUGH = 20, 50_000  # elections of one size, and nodes after which one more is not begun
+
+
+class Election(NamedTuple):
+    """One election: who, how large, from which seed, and what it cost."""
+
+    algorithm: str
+    n: int
+    seed: int
+    messages: int
+    bytes: int
+    depth: int
+    verdict: str
+
+
+def expected(algorithm: str, n: int) -> float:
+    """Messages that are to be expected, or could be: the declared mean, else the worst case."""
+    bounds = ALGORITHMS[algorithm].claims.all
+    values = [formula.value(n, n) for formula in (bounds.mean, bounds.worst) if formula.value is not None]
+    return values[0] if values else n * math.log2(n)
+
+
+def make_scenarios(algorithm: str, n: int, delta: float) -> Iterator[Scenario]:
+    """As many elections of one size as are run, from seeds that depend on the size alone."""
+    for rep in range(max(1, min(TRIALS, ENOUGH // n))):
+        seed = trial_seed(1, n, rep)
+        ids, _ = choose_ids("random", find_algorithm(algorithm), n, seed)
+        yield Scenario(algorithm=algorithm, ids=ids, seed=seed, delta=delta, horizon=3600 * max(1, n * delta))
+
+
+def measure(execution: Execution, scenario: Scenario) -> Election:
+    """What one election cost.
+
+    Raises:
+        ValueError: if it broke what its page promises.
+    """
+    row, _ = make_row(execution, scenario, "", 0, 0, "")
+    if row.is_broken or row.unaccounted:
+        raise ValueError(f"{row.algorithm}, n={row.n}, seed {row.seed}: {row.verdict}, {row.violations} violations")
+    return Election(row.algorithm, row.n, row.seed, row.messages, row.bytes, row.causal_depth, row.verdict)
+
+
+def simulate_once(scenario: Scenario) -> Election:
+    """One election in simulation."""
+    return measure(Simulate().run(scenario), scenario)
+
+
+def simulated() -> Iterator[Election]:
+    """Every election in simulation, those of one size after another, on all cores."""
+    sizes = ((name, n) for n in SIZES for name in (*RINGS, *COMPLETE) if expected(name, n) <= MOST_MESSAGES)
+    scenarios = (scenario for name, n in sizes for scenario in make_scenarios(name, n, 0.001))
+    with get_context("spawn").Pool(os.cpu_count() or 1, prepare_worker, (os.getpid(), sys.path)) as workers:
+        yield from workers.imap(simulate_once, scenarios)
+
+
+def real() -> Iterator[Election]:
+    """Every election of the rings on real processes, size by size, so that a cluster serves all of one size."""
+    with Processes(RINGS) as engine:
+        for n in REAL_SIZES:
+            for name in RINGS:
+                for scenario in make_scenarios(name, n, 1.0):
+                    yield measure(engine.run(scenario), scenario)
+
+
+def run(engine: str) -> None:
+    """Measure all on an engine and store it, election by election."""
+    with (FOLDER / f"{engine}.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Election._fields)
+        last = None
+        for election in simulated() if engine == "simulate" else real():
+            writer.writerow(election)
+            file.flush()
+            if last not in (None, election[:2]):
+                click.echo("{}, n={}: done".format(*last))
+            last = election[:2]
+
+
+def draw_family(names: tuple[str, ...], title: str, constants: dict[str, float]) -> "Figure":
+    """Messages against n of one family, and the same over n log n, where constants can be told apart.
+
+    Parameters:
+        names: the family.
+        title: what is to be seen.
+        constants: published bounds as multiples of n log n, by what they bound.
+    """
+    import matplotlib as mpl
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from bench.analyse import algorithm_label
+    from bench.plots import LOOK, algorithm_style
+
+    rows = {path.stem: pd.read_csv(path) for path in sorted(FOLDER.glob("*.csv"), reverse=True)}
+    with mpl.rc_context(LOOK):
+        figure = Figure(figsize=(11, 6.4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        for engine, known in rows.items():
+            for name in [name for name in names if name in set(known.algorithm)]:
+                colour, marker, line = algorithm_style(name)
+                means = known[known.algorithm == name].groupby("n")["messages"].mean()
+                shares = [messages / (n * math.log2(n)) for n, messages in means.items()]
+                for axes, values in ((left, means), (right, shares)):
+                    look = {"color": colour, "label": algorithm_label(name), "marker": marker, "linestyle": line}
+                    if engine == "processes":  # rings round the same points
+                        look |= {"label": REAL, "marker": "o", "linestyle": "none", "markerfacecolor": "none"}
+                    axes.plot(means.index, values, markersize=5 if engine == "simulate" else 10, **look)
+        grey: dict[str, Any] = {"color": "#555555", "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 1}
+        small: dict[str, Any] = {"color": "#555555", "size": 8, "va": "center"}
+        for text, guide in (("n²", lambda n: n * n), ("n lg n", lambda n: n * math.log2(n)), ("n", lambda n: n)):
+            left.plot(SIZES, [guide(n) for n in SIZES], **grey)
+            left.text(SIZES[-1] * 1.2, guide(SIZES[-1]), text, **small)
+        for text, constant in constants.items():
+            right.axhline(constant, **grey)
+            right.text(SIZES[-1] * 2.2, constant, f"{constant:g}: {text}", **small)
+        for axes, ylabel in ((left, "messages of one election"), (right, "messages / (n lg n)")):
+            axes.set(xscale="log", yscale="log", xlabel="nodes n", ylabel=ylabel)
+            axes.set_xticks(SIZES, [f"{n:,}" for n in SIZES], rotation=30)
+            axes.minorticks_off()
+        figure.suptitle(title, x=0.01, ha="left", weight="bold")
+        known = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
+        figure.legend(list(known.values()), list(known), loc="outside lower left", ncols=5, frameon=False)
+    return figure
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["simulate", "processes", "draw"]))
+def main(what: str) -> None:
+    """Measure the families on an engine, or draw them."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if what != "draw":
+        run(what)
+        return
+    from bench.plots import save_figure
+
+    save_figure(
+        draw_family(RINGS, "Elections on a ring: all nodes start, ids in random order", RING_BOUNDS), FOLDER / "rings"
+    )
+    title = "Elections on a complete graph: all nodes start"
+    save_figure(draw_family(COMPLETE, title, {}), FOLDER / "complete")
+
+
+if __name__ == "__main__":
+    main()
