@@ -122,6 +122,8 @@ def make_cases(algorithm: str) -> Iterator[Case]:
                 if witness is not None:
                     order, starts = witness(n)
                     plans[which] = {"ids": order, "initiators": ",".join(map(str, starts))}
+            if page.model.start == "all":
+                del plans["one"], plans["some"]
             for kind, plan in plans.items():
                 fixed = {"algorithm": algorithm, "parameters": parameters, "ids": ids, "seed": seed}
                 if topology:

@@ -30,6 +30,7 @@ NOT_APPLICABLE = {  # a check that silently stops running is a difference here
     "itai_rodeh": {"order", "labels", "witness"},
     "afek_gafni": set(),
     "invitation": {"labels"},
+    "sublinear": {"late", "order", "witness"},
     "echo_extinction": {"witness"},
     "flood_max": {"witness"},
 }

@@ -14,6 +14,7 @@ import pytest
 
 from algorithms import ALGORITHMS
 from algorithms.model import Message
+from bench.conformance import scheduled_kinds
 from bench.engines.processes import Processes
 from bench.engines.simulate import Simulate
 from bench.faults import Fault, parse_fault, parse_plan
@@ -34,7 +35,8 @@ def test_counts_equal_the_theorem() -> None:
 
 
 def test_processes_and_simulation_agree(engine: Processes) -> None:
-    for scenario in draw_scenarios(100, seed=6, sizes=(2, 3, 5, 8)):
+    fixed = [it for it in draw_scenarios(100, seed=6, sizes=(2, 3, 5, 8)) if not scheduled_kinds(it.algorithm)]
+    for scenario in fixed:
         real, kinds = make_row(engine.run(scenario), scenario, "", 0, 0, "")
         simulated, same_kinds = make_row(Simulate().run(scenario), scenario, "", 0, 0, "")
         columns = ["verdict", "leader", "term", "initiators", "messages", "bytes", "sent", "received", "lost", "epochs"]

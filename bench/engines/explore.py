@@ -147,7 +147,7 @@ def freeze(value: Any) -> Any:
         return type(value).__name__, *((name, freeze(getattr(value, name))) for name in names)
     if isinstance(value, msgspec.Struct):
         return type(value).__name__, *map(freeze, msgspec.structs.astuple(value))
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, range)):
         return tuple(map(freeze, value))
     if isinstance(value, dict):
         return tuple(sorted(((freeze(key), freeze(it)) for key, it in value.items()), key=repr))
@@ -181,6 +181,7 @@ class System:
         self.n, self.ids = scenario.n, scenario.ids
         self.forgets = find_algorithm(scenario.algorithm).model.failures == "none"  # a past election is over for good
         self.reduce = self.forgets and epochs is None
+        self.implicit = find_algorithm(scenario.algorithm).model.election == "implicit"
         self.locals: list[Local | None] = [None]
         self.local_numbers: dict[Any, int] = {}
         self.events, self.contents = Numbers(Start()), Numbers(())
@@ -353,7 +354,7 @@ class System:
                 return state
             if outcome.elected and self.forgets:
                 key = self.local(outcome.local).key
-                news = {(key, leader) for _, leader in self.counted(outcome, move)}
+                news = {(key, leader) for _, leader in self.counted(outcome, move) if leader}
                 after[-1] = self.decided(tuple(sorted({*self.decided.things[state[-1]], *news})))
             after[position] = outcome.local
             self.send(after, outcome.sends if move.kept < 0 else outcome.sends[: move.kept])
@@ -436,7 +437,7 @@ class System:
         if self.forgets:
             known = dict(self.decided.things[state[-1]])
             key = self.local(outcome.local).key
-            for _, leader in self.counted(outcome, move):
+            for _, leader in filter(lambda it: it[1], self.counted(outcome, move)):
                 if known.setdefault(key, leader) != leader:
                     return f"node {move.position} elects {leader} where {known[key]} is elected already"
         elif after[move.position] != DEAD:
@@ -457,7 +458,8 @@ class System:
         """What is wrong with a state in which nothing more happens, or nothing: all who live agree on one of them."""
         live = [position for position in range(self.n) if state[position] != DEAD]
         leaders = {position: self.local(state[position]).node.leader for position in live}
-        if len(set(leaders.values())) == 1 and set(leaders.values()) <= {self.ids[position] for position in live}:
+        chosen = set(leaders.values()) - ({0} if self.implicit else set())
+        if chosen <= {self.ids[position] for position in live} and len(chosen) in ((0, 1) if self.implicit else (1,)):
             return ""
         told = ", ".join(f"node {position} has {leader or 'none'}" for position, leader in leaders.items())
         return f"nothing more happens, and not all have the same live leader: {told}"

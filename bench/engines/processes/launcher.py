@@ -361,6 +361,7 @@ class Cluster:
         self.generation += 1
         page = find_algorithm(scenario.algorithm)
         self.places = {identity: position for position, identity in enumerate(scenario.ids)}
+        self.unsaid = {0} if page.model.election == "implicit" else set[int]()  # what need not be agreed on
         observation = Observation(
             tuple(message.__name__ for message in kinds_of(page)), (), 0, 0, 0.0, "quiescent", "", [], 0, []
         )
@@ -492,7 +493,7 @@ class Cluster:
 
     def find_leader(self) -> Position | None:
         """The live node that all who live take for their leader, or None."""
-        leaders = {self.words[self.memory.word(p) + shm.LEADER] for p in self.pids}
+        leaders = {self.words[self.memory.word(p) + shm.LEADER] for p in self.pids} - self.unsaid
         position = self.places.get(leaders.pop()) if len(leaders) == 1 else None
         return position if position in self.pids else None
 
