@@ -130,6 +130,8 @@ def make_cases(algorithm: str) -> Iterator[Case]:
                 if witness is not None:
                     order, starts = witness(n)
                     plans[which] = {"ids": order, "initiators": ",".join(map(str, starts))}
+            if page.model.start == "all":
+                del plans["one"], plans["some"]
             for kind, plan in plans.items():
                 if (kind in ("strongest-dead", "leader-crash")) > page.model.spares(n):
                     continue

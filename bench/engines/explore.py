@@ -186,7 +186,7 @@ def freeze(value: Any) -> Any:
         return type(value).__name__, *((name, freeze(getattr(value, name))) for name in names)
     if isinstance(value, msgspec.Struct):
         return type(value).__name__, *map(freeze, msgspec.structs.astuple(value))
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, range)):
         return tuple(map(freeze, value))
     if isinstance(value, dict):
         return tuple(sorted(((freeze(key), freeze(it)) for key, it in value.items()), key=repr))
@@ -236,6 +236,7 @@ class System:
         self.n, self.ids = scenario.n, scenario.ids
         self.forgets = self.model.failures == "none"  # a past election is over for good
         self.lasts = self.forgets or self.model.safety == "ever"  # who was elected is so for good, in that election
+        self.implicit = self.model.election == "implicit"
         self.reduce, self.drops = self.lasts and self.epochs is None, True
         self.locals: list[Local | None] = [None]
         self.local_numbers: dict[Any, int] = {}
@@ -718,7 +719,8 @@ class System:
         if self.n - len(live) > self.model.spares(self.n):
             return ""
         leaders = {position: self.local(state[position]).node.leader for position in live}
-        if len(set(leaders.values())) == 1 and set(leaders.values()) <= {self.ids[position] for position in live}:
+        chosen = set(leaders.values()) - ({0} if self.implicit else set())
+        if chosen <= {self.ids[position] for position in live} and len(chosen) in ((0, 1) if self.implicit else (1,)):
             return ""
         told = ", ".join(f"node {position} has {leader or 'none'}" for position, leader in leaders.items())
         return f"nothing more happens, and not all have the same live leader: {told}"
