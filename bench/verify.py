@@ -358,7 +358,7 @@ def command_for(question: Question, algorithm: str, ids: tuple[Id, ...], schedul
 def describe_coverage(question: Question, system: System) -> str:
     """What was looked at, in words."""
     recoveries = min(question.recoveries, question.crashes)
-    crashes = min(question.crashes, system.n - 1 + recoveries)
+    crashes = min(question.crashes, system.model.spares(system.n) + recoveries)
     words = ["every order of messages"]
     words += (
         [f"up to {crashes} crash{'es' if crashes > 1 else ''}, between and inside events"] if crashes else ["no crash"]
@@ -369,7 +369,8 @@ def describe_coverage(question: Question, system: System) -> str:
         words += ["timers at any time"]
     elif any(isinstance(event, Timer) for event in system.events.things):
         words += ["timers only when nothing is in flight, in the order in which they are due"]
-    words += [f"at most {question.epochs} elections"] if question.epochs else []
+    words += [f"at most {question.epochs} election{'s' if question.epochs > 1 else ''}"] if question.epochs else []
+    words += ["what a node draws the same each time"] if system.model.pulse is not None and not question.late else []
     return ", ".join(words)
 
 
@@ -422,8 +423,17 @@ def look_everywhere(question: Question, system: System, head: str, write: Callab
     """Search one system and say what was found; returns the exit code."""
     found = explore(system, question.limit)
     if not found.fault:
-        kept = "safe, and every execution ends with one leader" if found.exhausted else "nothing wrong so far"
-        ways = f"{found.states:,} states, {found.steps:,} steps, {found.ends:,} ends, longest execution {found.longest}"
+        ways = f"{found.states:,} states, {found.steps:,} steps"
+        if not found.exhausted:
+            kept = "nothing wrong so far"
+        elif system.returns_to_agreement:
+            kept = "every execution comes to one leader, again and again"
+            kept = kept if system.model.safety == "eventual" else f"safe, and {kept}"
+        elif system.model.pulse is not None:
+            kept = "nothing promised" if system.model.safety == "eventual" else "safe"
+        else:
+            kept = "safe, and every execution ends with one leader"
+            ways += f", {found.ends:,} ends, longest execution {found.longest}"
         write(f"{head}: {kept} ({ways})")
         coverage = describe_coverage(question, system)
         if not found.exhausted:

@@ -24,12 +24,12 @@ repetition. A drop counts as the step that it stands for: the longest execution 
 
 import copy
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from algorithms.model import CancelTimer, Elect, Id, Key, Message, Node, Position, Save, Send, SetTimer
+from algorithms.model import CancelTimer, Elect, Id, Key, Message, Node, Periodic, Position, Save, Send, SetTimer
 from algorithms.reelection import Newer, Reelection
 from bench.scenario import Scenario, choose_initiators, find_algorithm, node_maker
 
@@ -37,6 +37,7 @@ DEAD = 0  # the number of the state of a node that crashed; below zero of one th
 EMPTY = 0  # the number of what is on an empty link
 ENDLESS = 10_000  # steps after which an execution is said not to end
 UNENDING = "it does not end"
+UNDECIDED = "it may go on for ever without a leader whom all agree on"
 
 # for each node the number of its state; for each link of what is on it; recoveries so far; the number of the clock; of the
 # elections that were decided
@@ -200,7 +201,7 @@ class System:
 
     Parameters:
         scenario: who takes part and who starts; its fault, latency and horizon do not matter here.
-        crashes: how many times a node may crash; one always lives.
+        crashes: how many times a node may crash, but never more are down than the page bears.
         recoveries: how many times one that crashed may come back, with what it saved.
         late: whether a timer may fire at any time; else, as synchrony promises, only when nothing is in flight and no other
             timer is due before (messages take no time, then).
@@ -228,6 +229,8 @@ class System:
         self.model = find_algorithm(scenario.algorithm).model
         self.forgets = self.model.failures == "none"  # a past election is over for good
         self.lasts = self.forgets or self.model.safety == "ever"  # who was elected is so for good, in that election
+        # a page that never falls silent has no end to judge; where timers are on time all that it does can be looked at
+        self.returns_to_agreement = self.model.pulse is not None and not late and epochs is None
         self.reduce, self.drops = self.lasts and epochs is None and self.model.pulse is None, True
         self.locals: list[Local | None] = [None]
         self.local_numbers: dict[Any, int] = {}
@@ -296,7 +299,10 @@ class System:
         return outcome
 
     def handle(self, position: Position, node: Node, down: int, event: Event) -> Outcome:
-        """Let `node`, which would be in `down` after a crash, handle an event."""
+        """Let `node`, which would be in `down` after a crash, handle an event.
+
+        If it never falls silent, it draws the same at each: else it would never be in the same state twice.
+        """
         try:
             match event:
                 case Delivery():
@@ -334,6 +340,8 @@ class System:
             elif isinstance(effect, CancelTimer):
                 timers.append((self.events(Timer(effect.name)), None))
         node.effects.clear()
+        if self.model.pulse is not None:
+            node._rng = None
         return Outcome(self.register(node, down), tuple(sends), tuple(elected), tuple(timers))
 
     # -- steps -------------------------------------------------------------------------------------------------------
@@ -366,7 +374,7 @@ class System:
     def is_deadly(self, state: Sequence[int]) -> bool:
         """Whether one more node may crash."""
         live = sum(number > DEAD for number in state[: self.n])
-        return live > 1 and live - state[-3] > self.fewest
+        return live > self.n - self.model.spares(self.n) and live - state[-3] > self.fewest
 
     def moves_at(self, state: State, position: Position) -> Iterator[Move]:
         """What can happen to one node whatever the others do, crashes apart. Links are FIFO, the world is not."""
@@ -485,11 +493,14 @@ class System:
         return [((key, term or epoch), leader) for _, leader, term in done]
 
     def send(self, after: list[int], sends: tuple[tuple[int, int], ...]) -> None:
-        """Put messages on their links; to the dead they are lost."""
+        """Put messages on their links; to the dead they are lost, and so is a heartbeat right behind its like."""
         for link, arrival in sends:
             target = after[(link - self.n) % self.n] if link != SAVED else DEAD
             if target > DEAD:
-                after[link] = self.contents((*self.contents.things[after[link]], arrival))
+                waiting = self.contents.things[after[link]]
+                if waiting[-1:] == (arrival,) and isinstance(self.events.things[arrival].msg, Periodic):
+                    continue
+                after[link] = self.contents((*waiting, arrival))
                 if self.forgets and self.events.things[arrival].key < self.local(target).key[0]:
                     after[link] = self.forget(after[link], self.local(target).key[0])
 
@@ -629,7 +640,7 @@ class System:
             after[link] = EMPTY
         suspicion = self.events(Suspect(position))
         for survivor in range(self.n):
-            if after[survivor] > DEAD:
+            if after[survivor] > DEAD and self.model.pulse is None:
                 world = self.n + self.n * self.n + survivor
                 after[world] = self.contents(tuple(sorted((*self.contents.things[after[world]], suspicion))))
 
@@ -637,7 +648,7 @@ class System:
         """A node is back: its links say so before anything else. If it was the last, who is down stays dead."""
         after[-3] += 1
         for other in range(self.n):
-            if after[other] > DEAD and other != position:
+            if after[other] > DEAD and other != position and self.model.pulse is None:
                 link = self.n + position * self.n + other
                 after[link] = self.contents((*self.contents.things[after[link]], self.events(Trust(position))))
         if after[-3] == self.recoveries:
@@ -679,6 +690,8 @@ class System:
             return outcome.error
         if not outcome.elected:
             return ""
+        if self.model.safety == "eventual":
+            return ""
         if self.lasts:
             known = dict(self.decided.things[state[-1]])
             for key, leader in self.counted(outcome, move):
@@ -699,13 +712,8 @@ class System:
         return ""
 
     def judge_end(self, state: State) -> str:
-        """What is wrong with a state in which nothing more happens, or nothing: all who live agree on one of them.
-
-        Unless more are down than the page bears: then it promises no leader.
-        """
+        """What is wrong with a state in which nothing more happens, or nothing: all who live agree on one of them."""
         live = [position for position in range(self.n) if state[position] > DEAD]
-        if self.n - len(live) > self.model.spares(self.n):
-            return ""
         leaders = {position: self.local(state[position]).node.leader for position in live}
         if len(set(leaders.values())) == 1 and set(leaders.values()) <= {self.ids[position] for position in live}:
             return ""
@@ -756,7 +764,8 @@ class _Visit(msgspec.Struct):
 def search(system: System, limit: int) -> Found:
     """Look at every state of a system, depth first, until something is wrong.
 
-    An execution that comes back to a state of its own does not end, nor does one of `ENDLESS` steps.
+    An execution that comes back to a state of its own does not end, nor does one of `ENDLESS` steps. That of a page which
+    never falls silent shall not: there, what matters is whether all come to agree, again and again.
 
     Parameters:
         system: what to search.
@@ -794,7 +803,7 @@ def search(system: System, limit: int) -> Found:
         found.steps += 1
         fault = system.find_fault(visit.state, move, after)
         length = lengths.get(after)
-        if not fault and (length == under_way or len(stack) == ENDLESS):
+        if not fault and system.model.pulse is None and (length == under_way or len(stack) == ENDLESS):
             fault = UNENDING
         if fault:
             return blame(fault, move)
@@ -815,13 +824,31 @@ def search(system: System, limit: int) -> Found:
             return found
     if system.reduce and system.pairs > pairs:
         return search(system, limit)
+    if system.returns_to_agreement and (undecided := find_undecided(system, lengths)):
+        found.witness, found.fault, found.exhausted = find_shortest(system, limit, undecided), UNDECIDED, False
+        return found
     found.states, found.locals, found.clipped = len(lengths), len(system.seen - {DEAD}), system.clipped
     found.longest = lengths[system.initial]
     return found
 
 
-def find_shortest(system: System, limit: int) -> tuple[Move, ...]:
-    """A shortest way to where something is wrong, breadth first; nothing if it is not among the first `limit` states."""
+def find_undecided(system: System, states: Iterable[State]) -> set[State]:
+    """Those of all states from which an execution may go on for ever without any in which all agree on a leader."""
+    apart = {state for state in states if system.judge_end(state)}
+    following = {state: [system.step(state, move) for move in system.moves(state)] for state in apart}
+    while ending := [state for state in apart if apart.isdisjoint(following[state])]:
+        apart.difference_update(ending)
+    return apart
+
+
+def find_shortest(system: System, limit: int, wrong: Container[State] = ()) -> tuple[Move, ...]:
+    """A shortest way to where something is wrong, breadth first; nothing if it is not among the first `limit` states.
+
+    Parameters:
+        system: what to search.
+        limit: states after which to give up.
+        wrong: states that are wrong in themselves.
+    """
     ways: dict[State, tuple[State, Move] | None] = {system.initial: None}
     layer = [system.initial]
     while layer and len(ways) <= limit:
@@ -831,7 +858,8 @@ def find_shortest(system: System, limit: int) -> tuple[Move, ...]:
                 after = system.step(state, move)
                 if system.is_beyond(after, move):
                     continue
-                if system.find_fault(state, move, after) or (is_quiet(system.moves(after)) and system.judge_end(after)):
+                bad = after in wrong or system.find_fault(state, move, after)
+                if bad or (is_quiet(system.moves(after)) and system.judge_end(after)):
                     return _trace_back(ways, state, move)
                 if after not in ways:
                     ways[after] = state, move
@@ -852,7 +880,7 @@ def _trace_back(ways: dict[State, tuple[State, Move] | None], state: State, last
 def explore(system: System, limit: int) -> Found:
     """Search a system; if something is wrong, look for a shortest way to it, if that is feasible."""
     found = search(system, limit)
-    if found.fault not in ("", UNENDING):
+    if found.fault not in ("", UNENDING, UNDECIDED):
         reduce, system.reduce = system.reduce, False
         found.witness = find_shortest(system, limit) or found.witness
         system.reduce = reduce
