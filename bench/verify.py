@@ -17,6 +17,7 @@ from bench.engines.explore import (
     ENDLESS,
     SAVED,
     Delivery,
+    Found,
     Move,
     Recover,
     State,
@@ -271,7 +272,7 @@ class Question(msgspec.Struct, kw_only=True):
         crashes: how many times a node may crash.
         recoveries: how many times one that crashed may come back.
         late: whether timers may fire at any time.
-        epochs: later elections are left out; 0 means none are.
+        epochs: later elections are left out; 0 means none are, or as the page needs it.
         limit: states after which a search is given up.
         walks: wander so often instead of searching; 0 means search.
         schedule: replay this instead.
@@ -365,12 +366,12 @@ def describe_coverage(question: Question, system: System) -> str:
     )
     words += [f"up to {recoveries} recover{'ies' if recoveries > 1 else 'y'}, at any step"] if recoveries else []
     words += ["re-election included"] if crashes else []
-    if question.late:
+    if system.late:
         words += ["timers at any time"]
     elif any(isinstance(event, Timer) for event in system.events.things):
         words += ["timers only when nothing is in flight, in the order in which they are due"]
-    words += [f"at most {question.epochs} election{'s' if question.epochs > 1 else ''}"] if question.epochs else []
-    words += ["what a node draws the same each time"] if system.model.pulse is not None and not question.late else []
+    words += [f"at most {system.epochs} election{'s' if system.epochs > 1 else ''}"] if system.epochs else []
+    words += ["heartbeats left out" if system.late else "delays drawn the same each time"] if system.endless else []
     return ", ".join(words)
 
 
@@ -419,21 +420,24 @@ def answer(question: Question, write: Callable[[str], None] = click.echo) -> int
     return code
 
 
+def describe_finding(system: System, found: Found) -> tuple[str, str]:
+    """What holds of a system in which nothing wrong was found, and in how many states that was seen, in words."""
+    ways = f"{found.states:,} states, {found.steps:,} steps"
+    if not found.exhausted:
+        return "nothing wrong so far", ways
+    safe = "" if system.model.safety == "eventual" else "safe"
+    if not system.endless:
+        ways += f", {found.ends:,} ends, longest execution {found.longest}"
+        return "safe, and every execution ends with one leader", ways
+    lasting = "every execution comes to one leader, again and again" if system.settles else ""
+    return ", and ".join(filter(None, (safe, lasting))) or "nothing to be judged", ways
+
+
 def look_everywhere(question: Question, system: System, head: str, write: Callable[[str], None]) -> int:
     """Search one system and say what was found; returns the exit code."""
     found = explore(system, question.limit)
     if not found.fault:
-        ways = f"{found.states:,} states, {found.steps:,} steps"
-        if not found.exhausted:
-            kept = "nothing wrong so far"
-        elif system.returns_to_agreement:
-            kept = "every execution comes to one leader, again and again"
-            kept = kept if system.model.safety == "eventual" else f"safe, and {kept}"
-        elif system.model.pulse is not None:
-            kept = "nothing promised" if system.model.safety == "eventual" else "safe"
-        else:
-            kept = "safe, and every execution ends with one leader"
-            ways += f", {found.ends:,} ends, longest execution {found.longest}"
+        kept, ways = describe_finding(system, found)
         write(f"{head}: {kept} ({ways})")
         coverage = describe_coverage(question, system)
         if not found.exhausted:

@@ -20,6 +20,10 @@ be told, nor who was elected where nobody can be in that election again. And fra
 arrive are dropped (`System.tidy`): confluent steps, taken at once (S. Blom and J. van de Pol, State Space Reduction by
 Proving Confluence, CAV 2002, LNCS 2404). Which they are is inferred from the pairs met, too, and holds at the last
 repetition. A drop counts as the step that it stands for: the longest execution stays the longest.
+
+Pages that never fall silent have no end. Where their timers are on time, they must come to agree again and again, whatever
+happens. Where timers fire at any time their heartbeats, which say again what was said, are left out, and what is judged is
+safety, up to some election. What a node draws are delays: the same each time, or it would never be in a state again.
 """
 
 import copy
@@ -205,9 +209,12 @@ class System:
         recoveries: how many times one that crashed may come back, with what it saved.
         late: whether a timer may fire at any time; else, as synchrony promises, only when nothing is in flight and no other
             timer is due before (messages take no time, then).
-        epochs: steps into a later election than this are left out (None: none are).
+        epochs: steps into a later election than this are left out (None: none are; of a page that never falls silent, if
+            `late`, later than 2).
 
     Attributes:
+        endless: whether the page never falls silent.
+        settles: whether it is judged if all come to agree again and again.
         reduce: whether to use partial-order reduction. It is not used with `epochs`, nor where two leaders of one election
             are an error only at one instant, nor of a page that never falls silent.
         drops: whether frames that will be ignored are dropped, where `reduce` is used.
@@ -224,14 +231,15 @@ class System:
         late: bool = False,
         epochs: int | None = None,
     ) -> None:
-        self.scenario, self.recoveries, self.late, self.epochs = scenario, recoveries, late, epochs
-        self.n, self.ids = scenario.n, scenario.ids
         self.model = find_algorithm(scenario.algorithm).model
+        self.endless = self.model.pulse is not None
+        self.scenario, self.recoveries, self.late = scenario, recoveries, late
+        self.epochs = 2 if epochs is None and late and self.endless else epochs
+        self.n, self.ids = scenario.n, scenario.ids
+        self.settles = self.endless and not late and epochs is None
         self.forgets = self.model.failures == "none"  # a past election is over for good
         self.lasts = self.forgets or self.model.safety == "ever"  # who was elected is so for good, in that election
-        # a page that never falls silent has no end to judge; where timers are on time all that it does can be looked at
-        self.returns_to_agreement = self.model.pulse is not None and not late and epochs is None
-        self.reduce, self.drops = self.lasts and epochs is None and self.model.pulse is None, True
+        self.reduce, self.drops = self.lasts and self.epochs is None and not self.endless, True
         self.locals: list[Local | None] = [None]
         self.local_numbers: dict[Any, int] = {}
         self.down = Numbers(None)  # what a node has on stable storage and how often it came back, by -number
@@ -299,10 +307,7 @@ class System:
         return outcome
 
     def handle(self, position: Position, node: Node, down: int, event: Event) -> Outcome:
-        """Let `node`, which would be in `down` after a crash, handle an event.
-
-        If it never falls silent, it draws the same at each: else it would never be in the same state twice.
-        """
+        """Let `node`, which would be in `down` after a crash, handle an event."""
         try:
             match event:
                 case Delivery():
@@ -326,7 +331,7 @@ class System:
         elected: list[tuple[int, Id, int]] = []
         timers: list[tuple[int, float | None]] = []
         for effect in node.effects:
-            if isinstance(effect, Send):
+            if isinstance(effect, Send) and not (self.late and isinstance(effect.msg, Periodic)):
                 peer, port = node.links[effect.port]
                 arrival = self.events(Delivery(position, port, node.key, effect.msg))
                 sends.append((self.n + position * self.n + peer, arrival))
@@ -340,7 +345,7 @@ class System:
             elif isinstance(effect, CancelTimer):
                 timers.append((self.events(Timer(effect.name)), None))
         node.effects.clear()
-        if self.model.pulse is not None:
+        if self.endless:
             node._rng = None
         return Outcome(self.register(node, down), tuple(sends), tuple(elected), tuple(timers))
 
@@ -493,14 +498,11 @@ class System:
         return [((key, term or epoch), leader) for _, leader, term in done]
 
     def send(self, after: list[int], sends: tuple[tuple[int, int], ...]) -> None:
-        """Put messages on their links; to the dead they are lost, and so is a heartbeat right behind its like."""
+        """Put messages on their links; to the dead they are lost."""
         for link, arrival in sends:
             target = after[(link - self.n) % self.n] if link != SAVED else DEAD
             if target > DEAD:
-                waiting = self.contents.things[after[link]]
-                if waiting[-1:] == (arrival,) and isinstance(self.events.things[arrival].msg, Periodic):
-                    continue
-                after[link] = self.contents((*waiting, arrival))
+                after[link] = self.contents((*self.contents.things[after[link]], arrival))
                 if self.forgets and self.events.things[arrival].key < self.local(target).key[0]:
                     after[link] = self.forget(after[link], self.local(target).key[0])
 
@@ -640,7 +642,7 @@ class System:
             after[link] = EMPTY
         suspicion = self.events(Suspect(position))
         for survivor in range(self.n):
-            if after[survivor] > DEAD and self.model.pulse is None:
+            if after[survivor] > DEAD and not self.endless:
                 world = self.n + self.n * self.n + survivor
                 after[world] = self.contents(tuple(sorted((*self.contents.things[after[world]], suspicion))))
 
@@ -648,7 +650,7 @@ class System:
         """A node is back: its links say so before anything else. If it was the last, who is down stays dead."""
         after[-3] += 1
         for other in range(self.n):
-            if after[other] > DEAD and other != position and self.model.pulse is None:
+            if after[other] > DEAD and other != position and not self.endless:
                 link = self.n + position * self.n + other
                 after[link] = self.contents((*self.contents.things[after[link]], self.events(Trust(position))))
         if after[-3] == self.recoveries:
@@ -697,7 +699,7 @@ class System:
             for key, leader in self.counted(outcome, move):
                 if known.setdefault(key, leader) != leader:
                     return f"node {move.position} elects {leader} where {known[key]} is elected already"
-        elif after[move.position] > DEAD:
+        elif after[move.position] > DEAD and self.model.safety != "eventual":
             mine = self.local(after[move.position])
             for position in range(self.n):
                 if position != move.position and after[position] > DEAD:
@@ -803,7 +805,7 @@ def search(system: System, limit: int) -> Found:
         found.steps += 1
         fault = system.find_fault(visit.state, move, after)
         length = lengths.get(after)
-        if not fault and system.model.pulse is None and (length == under_way or len(stack) == ENDLESS):
+        if not fault and not system.endless and (length == under_way or len(stack) == ENDLESS):
             fault = UNENDING
         if fault:
             return blame(fault, move)
@@ -824,7 +826,7 @@ def search(system: System, limit: int) -> Found:
             return found
     if system.reduce and system.pairs > pairs:
         return search(system, limit)
-    if system.returns_to_agreement and (undecided := find_undecided(system, lengths)):
+    if system.settles and (undecided := find_undecided(system, lengths)):
         found.witness, found.fault, found.exhausted = find_shortest(system, limit, undecided), UNDECIDED, False
         return found
     found.states, found.locals, found.clipped = len(lengths), len(system.seen - {DEAD}), system.clipped
