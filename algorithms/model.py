@@ -78,12 +78,14 @@ class View(msgspec.Struct, frozen=True):
         ports: labels of its links. Where neighbours' ids are known (KT1) a label *is* the neighbour's id.
         n: number of nodes in its world, or None where that is not known.
         seed: seeds `Node.rng`.
+        diameter: most hops between two nodes of its world, or None where that is not known.
     """
 
     id: Id | None
     ports: tuple[Port, ...]
     n: int | None
     seed: str
+    diameter: int | None = None
 
 
 class Pulse(msgspec.Struct, frozen=True):
@@ -102,12 +104,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """What the theorem assumes (the facts of the docstring's `Model` line, as data).
 
     Attributes:
-        topology: a name in `bench.topology.TOPOLOGIES`.
+        topology: a name in `bench.topology.TOPOLOGIES`, or any: then a scenario chooses a graph of `GRAPHS` there.
         timing: asynchronous, partially synchronous or synchronous.
         channels: reliable, reliable FIFO, or lossy: messages may be lost, doubled and overtaken, and links cut.
         failures: what the page itself survives: none, crash (any number), or minority (fewer than half down at a time).
         identity: unique or anonymous.
-        knows: which of `n` and `neighbours` (their ids) a node is told.
+        knows: which of `n`, `diameter` and `neighbours` (their ids) a node is told.
         start: who may wake spontaneously.
         safety: which leaders are too many: `instant`, two of one election at one instant; `ever`, two of one term, ever;
             `eventual`, none: there is one in the end.
@@ -136,15 +138,20 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
         ids: ids by position; on a ring position i sends to i + 1.
         initiators: live positions that start spontaneously, ascending.
         dead: positions that are down, ascending.
+        crashed: those of them whose crash the election is about.
         parameters: the page's parameters, parsed.
         draws: random numbers that each position drew, in order (pages that draw).
+        edges, diameter: links of the graph of the live, and most hops between two of them (pages for any graph).
     """
 
     ids: tuple[Id, ...]
     initiators: tuple[Position, ...]
     dead: tuple[Position, ...] = ()
+    crashed: tuple[Position, ...] = ()
     parameters: Mapping[str, Any] = {}
     draws: Mapping[Position, tuple[int, ...]] = {}
+    edges: int = 0
+    diameter: int = 0
 
     @property
     def n(self) -> int:
@@ -182,6 +189,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
         messages: exact count by kind, `Periodic` ones apart, for one arrangement of at least two live nodes (Bully: of
             any).
         exact: whether it holds in an arrangement; where it does not the schedule decides.
+        ranges: counts among which the schedule decides, by kind, for the kinds that are not in `messages`.
+        epochs: how many elections are opened until one ends well.
         leader: who is elected in one arrangement of at least two live nodes, or None where the schedule decides it.
         depth: exact length of the longest happened-before chain of messages, where the schedule does not decide it.
         all: bounds when every node starts.
@@ -202,6 +211,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     bits: str
     source: str
     exact: Callable[[Arrangement], bool] = lambda arrangement: True
+    ranges: Callable[[Arrangement], dict[str, range]] = lambda arrangement: {}
+    epochs: Callable[[Arrangement], int] = lambda arrangement: 1
     leader: Callable[[Arrangement], Id] | None = None
     depth: Callable[[Arrangement], int] | None = None
     drawn: type[Message] | None = None
@@ -340,6 +351,11 @@ class Node:
         for name, parameter in self.parameters.items():
             setattr(self, name, parameters[name] if name in parameters else parameter.parse(parameter.default))
         self.init()
+
+    @property
+    def term(self) -> int:
+        """What its leader leads: its epoch, unless the page tells groups in one epoch apart."""
+        return self.epoch
 
     @property
     def rng(self) -> random.Random:

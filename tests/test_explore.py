@@ -147,7 +147,7 @@ def ends_of(system: System) -> tuple[Found, set[object]]:
     system.judge_end, system.forget_inferences = collect, forget  # type: ignore[method-assign]
     found = search(system, LIMIT)
     forms = {number: untold(frozen) for (frozen, _), number in system.local_numbers.items()} | {0: None}
-    return found, {tuple(forms[number] for number in end[: system.n]) for end in ends}
+    return found, {tuple(forms[max(number, 0)] for number in end[: system.n]) for end in ends}
 
 
 @pytest.mark.parametrize("initiators", ["all", "one", "0,1"])
@@ -167,6 +167,8 @@ def ends_of(system: System) -> tuple[Found, set[object]]:
         ("lamport", (1, 2, 3, 4), 0, {}),
         ("chang_roberts", (3, 1, 2), 2, {}),
         ("chang_roberts", (3, 1, 2), 2, {"variant": "relay"}),
+        ("chang_roberts", (3, 1, 2), 1, {"recoveries": 1}),
+        ("ring", (2, 3, 1), 1, {"recoveries": 1}),
         ("chang_roberts", (3, 1, 4, 2), 1, {}),
         ("chang_roberts", (3, 1, 4, 2), 1, {"variant": "relay"}),
         ("randomized", (1, 2, 3), 1, {}),
