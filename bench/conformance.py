@@ -549,7 +549,10 @@ def check_interleavings(algorithm: str, engine: Engine) -> None:
     page = find_algorithm(algorithm)
     for n, crashes in ((4, 0), (3, 1)) if page.model.pulse is None else ((3, 0),):
         question = Question(
-            algorithms=(algorithm,), nodes=(n,), crashes=crashes, late=page.model.timing == "asynchronous"
+            algorithms=(algorithm,),
+            nodes=(n,),
+            crashes=crashes,
+            late=page.model.timing == "asynchronous" or page.model.pulse is not None,
         )
         ids = next(choose_arrangements(page, n, "descending", 1))
         system = make_system(question, algorithm, ids)

@@ -150,7 +150,7 @@ def test_an_implicit_election_is_judged_by_who_declares_itself() -> None:
         ((0, 1, 1), True, "split"),  # who is pointed at says no
         ((1, 0, 0), False, "split"),
     ):
-        execution = Execution(monitor=Monitor((1, 2, 3)), live=(0, 1, 2))
+        execution = Execution(monitor=Monitor((1, 2, 3), ALGORITHMS["sublinear"].model), live=(0, 1, 2))
         for position, leader in enumerate(minds):
             if leader is not None:
                 execution.monitor.elect(0, position, leader, 1, 0)
