@@ -622,6 +622,27 @@ def check_claims(algorithm: str, engine: Engine) -> None:
         _hold_to_theorem(engine, scenario)
 
 
+def check_minority(algorithm: str, engine: Engine) -> None:
+    """With more nodes down than the model spares, nobody ever takes itself for the leader."""
+    page, delta = find_algorithm(algorithm), DELTAS[engine.name]
+    for n in SIZES[:4]:
+        down = page.model.spares(n) + 1
+        for dead in (tuple(range(down)), tuple(range(n - down, n))):
+            scenario = Scenario(
+                algorithm=algorithm,
+                ids=tuple(range(1, n + 1)),
+                seed=trial_seed(1, n, 0),
+                delta=delta,
+                horizon=50 * delta,
+                dead=dead,
+            )
+            with blaming(scenario, engine.name):
+                reigns = engine.run(scenario).monitor.reigns
+            if reigns:
+                what = f"with {down} of {n} down node {reigns[0].position} leads"
+                fail(what, "lead with a majority only", replay_command(scenario, engine.name))
+
+
 def check_resilience(algorithm: str, engine: Engine) -> None:
     """A crash at any moment, of the leader or of anybody: the survivors agree on one of them, nothing is unaccounted."""
     delta = DELTAS[engine.name]
@@ -666,6 +687,7 @@ CHECKS: tuple[Callable[[str, Engine], None], ...] = (
     check_labels,
     check_witness,
     check_claims,
+    check_minority,
     check_resilience,
     check_parity,
 )
@@ -680,6 +702,8 @@ def _reasons(page: type[Node]) -> dict[str, str]:
         reasons["order"] = "nodes have no ids"
     if model.topology != "complete" or "neighbours" in model.knows:
         reasons["labels"] = "labels of links mean something in this model"
+    if model.failures != "minority":
+        reasons["minority"] = "one live node is enough"
     if claims is None:
         reasons["claims"] = reasons["witness"] = "it claims no counts"
     elif claims.best_case is None and claims.worst_case is None:

@@ -13,21 +13,24 @@ ROOT = Path(__file__).parent.parent
 ALL = [
     *("declaration", "imports", "purity", "pickling", "determinism", "lone", "agreement"),
     *("interleavings", "late", "order"),
-    *("knowledge", "labels", "witness", "claims", "resilience", "parity"),
+    *("knowledge", "labels", "witness", "claims", "minority", "resilience", "parity"),
 ]
 NOT_APPLICABLE = {  # a check that silently stops running is a difference here
-    "bully": {"late", "labels"},
-    "ring": {"labels"},
-    "lamport": set(),
-    "chang_roberts": {"labels"},
-    "randomized": {"labels", "witness"},
-    "lelann": {"labels"},
-    "hirschberg_sinclair": {"labels"},
-    "franklin": {"labels"},
-    "dolev_klawe_rodeh": {"labels"},
-    "peterson": {"labels"},
-    "higham_przytycka": {"labels"},
-    "itai_rodeh": {"order", "labels", "witness"},
+    "bully": {"minority", "late", "labels"},
+    "ring": {"minority", "labels"},
+    "lamport": {"minority"},
+    "chang_roberts": {"minority", "labels"},
+    "randomized": {"minority", "labels", "witness"},
+    "lelann": {"minority", "labels"},
+    "hirschberg_sinclair": {"minority", "labels"},
+    "franklin": {"minority", "labels"},
+    "dolev_klawe_rodeh": {"minority", "labels"},
+    "peterson": {"minority", "labels"},
+    "higham_przytycka": {"minority", "labels"},
+    "itai_rodeh": {"minority", "order", "labels", "witness"},
+    "zookeeper_fle": {"late", "labels", "witness"},
+    "paxos": {"late", "labels"},
+    "viewstamped": {"late", "labels"},
 }
 
 
