@@ -44,7 +44,7 @@ def make(page: type[Node], identity: int, n: int) -> Node:
 
 def take(node: Node) -> list[object]:
     """What the node said, saved and elected since the last look; timers apart."""
-    effects = [it for it in node.effects if isinstance(it, (Send, Save, Elect))]
+    effects: list[object] = [it for it in node.effects if isinstance(it, (Send, Save, Elect))]
     node.effects.clear()
     return effects
 
