@@ -26,13 +26,14 @@ from typing import Any, NoReturn, cast
 import msgspec
 
 from algorithms.model import Effect, Elect, Formula, Id, Key, Message, Node, Position, View
-from bench.complexity import Engine, check_trial, find_loose
+from bench.complexity import Engine, check_trial, foresee
+from bench.detector import parse_detector
 from bench.engines.explore import explore
 from bench.engines.processes import HarnessError, Processes
 from bench.engines.simulate import Observer, Simulate, Simulation
 from bench.faults import parse_plan
 from bench.observe import Execution, make_row
-from bench.regress import DELTAS, variants
+from bench.regress import delta_of, variants
 from bench.scenario import Scenario, find_algorithm, parse_parameters, trial_seed
 from bench.topology import TOPOLOGIES
 from bench.trial import KindCount, Trial
@@ -105,20 +106,22 @@ def draw_scenarios(
             strongest = sorted(range(n), key=lambda p: -ids[p])
             sets = [(), tuple(strongest[:1]), tuple(strongest[:2]), (rng.randrange(n),)]
             dead = tuple(sorted(rng.choice([chosen for chosen in sets if len(chosen) <= page.model.spares(n)])))
-            plan = parse_plan(rng.choice(faults))
-            victims = max(int(fault.parameters.get("random", fault.name != "none")) for fault in plan)
-            killed = min(victims, n - len(dead) - 1)  # one always lives
-            yield Scenario(
+            fault = rng.choice(faults)
+            scenario = Scenario(
                 algorithm=algorithm,
                 parameters=next(parameters),
                 ids=tuple(ids),
                 seed=trial_seed(rng.randrange(SEEDS), n, 0),
-                delta=DELTAS[engine],
+                delta=delta_of(algorithm, engine),
                 horizon=30,
                 initiators=rng.choice(["one", "all", f"random:{rng.randint(1, n)}"]),
                 dead=dead,
-                faults=plan if 0 < killed <= page.model.spares(n) - len(dead) else parse_plan("none"),
+                faults=parse_plan(fault if n - len(dead) > 1 else "none"),
             )
+            crashes = sum(strike.what == "crash" for strike in scenario.plan.strikes)
+            if len(dead) + crashes > page.model.spares(n):
+                scenario = msgspec.structs.replace(scenario, faults=parse_plan("none"))
+            yield scenario
 
 
 def replay_command(scenario: Scenario, engine: str) -> str:
@@ -160,6 +163,14 @@ def blaming(scenario: Scenario, engine: str) -> Iterator[None]:
     except Exception as error:
         cure = "let every handler cope with every message in every state"
         fail(f"it raised {type(error).__name__}: {error}", cure, replay_command(scenario, engine))
+
+
+def find_loose(scenario: Scenario) -> set[str] | None:
+    """Kinds of message whose number the schedule decides, by the page's claims; None if it decides more, as who wins."""
+    claims = getattr(find_algorithm(scenario.algorithm), "claims", None)
+    if claims is None:
+        return set()
+    return set(claims.ranges(foresee(scenario))) if claims.exact(foresee(scenario)) else None
 
 
 # -- engines that look closer ----------------------------------------------------------------------------------------
@@ -282,40 +293,20 @@ def relabel(scenario: Scenario) -> Simulation:
 
 def run(engine: Engine, scenario: Scenario) -> tuple[Trial, list[KindCount]]:
     """Run a trial inside the model and hold it to what every trial must show, whatever the page claims."""
-    row, kinds, _ = observe(engine, scenario)
-    return row, kinds
-
-
-def observe(engine: Engine, scenario: Scenario) -> tuple[Trial, list[KindCount], Execution]:
-    """Run a trial as `run` does; returns what was seen of it, too."""
     with blaming(scenario, engine.name):
         for _ in range(5):  # a hop slower than delta says nothing of a synchronous page
-            execution = engine.run(scenario)
-            row, kinds = make_row(execution, scenario, "", 0, 0, engine.name)
+            row, kinds = make_row(engine.run(scenario), scenario, "", 0, 0, engine.name)
             if row.within_model or row.error:
                 break
     judge(row, scenario, engine.name)
-    return row, kinds, execution
-
-
-def look(engine: Engine, scenario: Scenario) -> dict[str, object]:
-    """Run a trial; returns all that the schedule must not decide: who is elected where, counts and bytes, claimed depth."""
-    row, kinds, execution = observe(engine, scenario)
-    assert row.leader is not None
-    claims = getattr(find_algorithm(scenario.algorithm), "claims", None)
-    seen: dict[str, object] = {"place": scenario.ids.index(row.leader)}
-    seen |= {"depth": row.causal_depth} if claims is not None and claims.depth is not None else {}
-    for kind in kinds:
-        seen |= {kind.kind: kind.count, f"bytes of {kind.kind}": kind.bytes}
-    loose = find_loose(execution, scenario)
-    return {name: value for name, value in seen.items() if loose is not None and name.split()[-1] not in loose}
+    return row, kinds
 
 
 def judge(row: Trial, scenario: Scenario, engine: str) -> None:
     """Hold a trial to what every trial must show: one leader, agreed by all who live, and every message accounted for."""
     expected = {
         "error": "",
-        "stop": "quiescent",
+        "stop": "quiescent" if find_algorithm(scenario.algorithm).model.pulse is None else "settled",
         "verdict": "elected",
         "violations": 0,
         "unaccounted": 0,
@@ -483,9 +474,10 @@ def check_lone(algorithm: str, engine: Engine) -> None:
     """A system of one live node elects it; alone in the world, or sparing the dead, it sends nothing."""
     page, seed = find_algorithm(algorithm), trial_seed(1, 1, 0)
     for ids, dead in (((1,), ()), ((2, 3, 1), (1, 2))):
-        scenario = Scenario(algorithm=algorithm, ids=ids, seed=seed, delta=DELTAS[engine.name], horizon=30, dead=dead)
         if len(dead) > page.model.spares(len(ids)):
             continue
+        delta = delta_of(algorithm, engine.name)
+        scenario = Scenario(algorithm=algorithm, ids=ids, seed=seed, delta=delta, horizon=30, dead=dead)
         row, _ = run(engine, scenario)
         if row.messages and (page.model.failures == "none" or len(ids) == 1):
             cure = "let a node without neighbours elect itself at once"
@@ -498,6 +490,8 @@ def judge_steps(scenario: Scenario) -> None:
     with blaming(scenario, "simulate"):
         execution = watch.run()
     judge(make_row(execution, scenario, "", 0, 0, "simulate")[0], scenario, "simulate")
+    if watch.page.model.safety == "eventual":
+        return
     for (key, term), leaders in watch.minds.items():
         if len(leaders) > 1:
             what = f"in election {key} term {term} nodes elected {', '.join(map(str, sorted(leaders)))} in turn"
@@ -516,14 +510,14 @@ def check_agreement(algorithm: str, engine: Engine) -> None:
 def check_interleavings(algorithm: str, engine: Engine) -> None:
     """Every interleaving of small systems: of four nodes, and of three of which any one may crash at any step.
 
-    Timers of an asynchronous model fire at any time, those of any other when nothing is in flight: partial synchrony
-    promises an end only once the network is timely.
+    Timers of a synchronous model fire when nothing is in flight, and so they do in a partially synchronous one, which
+    promises an end only once the network is timely; those of any other, and of a page that never falls silent, at any time.
+    Of such a page three nodes that live are enough: it does the more.
     """
     page = find_algorithm(algorithm)
-    for n, crashes in ((4, 0), (3, 1)):
-        question = Question(
-            algorithms=(algorithm,), nodes=(n,), crashes=crashes, late=page.model.timing == "asynchronous"
-        )
+    late = page.model.timing == "asynchronous" or page.model.pulse is not None
+    for n, crashes in ((4, 0), (3, 1)) if page.model.pulse is None else ((3, 0),):
+        question = Question(algorithms=(algorithm,), nodes=(n,), crashes=crashes, late=late)
         ids = next(choose_arrangements(page, n, "descending", 1))
         system = make_system(question, algorithm, ids)
         found = explore(system, STATES if system.reduce else STATES // 10)
@@ -541,12 +535,19 @@ def check_late(algorithm: str, engine: Engine) -> None:
 
 
 def check_order(algorithm: str, engine: Engine) -> None:
-    """Only the order of ids matters: other ids in the same order elect the same place at the same cost."""
+    """Only the order of ids matters: other ids in the same order elect the same place at the same cost.
+
+    Where the schedule decides, it is the one of a simulation.
+    """
     for scenario in draw_scenarios(algorithm, 20, 6, engine.name):
+        decided = find_loose(scenario) == set()
         other = msgspec.structs.replace(scenario, ids=tuple(7 * identity + 3 for identity in scenario.ids))
         seen = []
         for one in (scenario, other):
-            seen.append({name: it for name, it in look(engine, one).items() if not name.startswith("bytes")})
+            row, kinds = run(engine if decided else WatchedSimulate(), one)
+            assert row.leader is not None
+            counts = {kind.kind: kind.count for kind in kinds if kind.kind_class != "detector"}
+            seen.append((one.ids.index(row.leader), counts))
         if seen[0] != seen[1]:
             what = f"ids {scenario.ids} give {seen[0]}, {other.ids} give {seen[1]}"
             fail(what, "compare ids and do nothing else with them", replay_command(other, engine.name))
@@ -595,7 +596,7 @@ def check_witness(algorithm: str, engine: Engine) -> None:
                 algorithm=algorithm,
                 ids=ids,
                 seed=trial_seed(1, n, 0),
-                delta=DELTAS[engine.name],
+                delta=delta_of(algorithm, engine.name),
                 horizon=30,
                 initiators=",".join(map(str, starts)),
             )
@@ -624,7 +625,7 @@ def check_claims(algorithm: str, engine: Engine) -> None:
 
 def check_minority(algorithm: str, engine: Engine) -> None:
     """With more nodes down than the model spares, nobody ever takes itself for the leader."""
-    page, delta = find_algorithm(algorithm), DELTAS[engine.name]
+    page, delta = find_algorithm(algorithm), delta_of(algorithm, engine.name)
     for n in SIZES[:4]:
         down = page.model.spares(n) + 1
         for dead in (tuple(range(down)), tuple(range(n - down, n))):
@@ -645,7 +646,7 @@ def check_minority(algorithm: str, engine: Engine) -> None:
 
 def check_resilience(algorithm: str, engine: Engine) -> None:
     """A crash at any moment, of the leader or of anybody: the survivors agree on one of them, nothing is unaccounted."""
-    delta = DELTAS[engine.name]
+    delta = delta_of(algorithm, engine.name)
     if engine.name == "simulate":
         hop, count = delta, 400
     else:
@@ -656,11 +657,44 @@ def check_resilience(algorithm: str, engine: Engine) -> None:
         run(engine, scenario)
 
 
+def check_adversity(algorithm: str, engine: Engine) -> None:
+    """Loss, doubles, pauses, partitions, and nodes that come back, at any moment: in the end one leader, never too many.
+
+    Nodes that come back do so at the pace of an election, too: what they forgot of it is what they might do twice.
+    """
+    delta, times = delta_of(algorithm, engine.name), find_algorithm(algorithm).model.pulse
+    hop = delta if engine.name == "simulate" else 0.0002  # a real hop takes far less than its bound
+    long = (2 * times.timeout(parse_parameters(find_algorithm(algorithm), {})) if times else 20) * delta
+    cuts = ("leader-alone", "halves", "bridge", "one-way", "minority")
+    faults = [f"partition:{cut},for={round(long * 1e6)}us" for cut in cuts]
+    faults += [f"pause:leader,for={round(long * 1e6)}us", f"leader-crash+slow:node=0,factor={1e4 * delta:g}"]
+    faults += ["loss:0.1", "duplicate:0.2", "reorder:0.2", "leader-crash+loss:0.05"]
+    faults += [f"crash-recover:after={round(time * 1e6)}us" for time in (hop, long)]
+    faults += [f"rolling:every={round(time * 1e6)}us+loss:0.05" for time in (hop, long)]
+    faults += [f"churn:rate={0.2 / time:g},for={round(8 * long * 1e6)}us" for time in (hop, long / 10)]
+    count = 400 if engine.name == "simulate" else 30
+    for scenario in draw_scenarios(algorithm, count, 11, engine.name, (3, 4, 5), ("none",)):
+        rng = random.Random(scenario.seed)
+        plan, detector = parse_plan(rng.choice(faults)), "perfect" if times else str(parse_detector("heartbeat", delta))
+        run(engine, msgspec.structs.replace(scenario, dead=(), initiators="all", faults=plan, detector=detector))
+
+
 def check_parity(algorithm: str, engine: Engine) -> None:
     """Real processes and the simulation agree on winner, counts, bytes and claimed depth, unless the schedule decides."""
+    claimed = getattr(find_algorithm(algorithm), "claims", None)
+    deep = claimed is not None and claimed.depth is not None
     simulate = WatchedSimulate()
+
+    def look(on: Engine, scenario: Scenario) -> dict[str, object]:
+        row, kinds = run(on, scenario)
+        apart = {*(kind.kind for kind in kinds if kind.kind_class == "detector"), *(find_loose(scenario) or ())}
+        counts = {kind.kind: (kind.count, kind.bytes) for kind in kinds if kind.kind not in apart}
+        return {"leader": row.leader, "depth": row.causal_depth if deep else None, **counts}
+
     with Processes((algorithm,)) if engine.name == "simulate" else nullcontext(engine) as processes:
         for scenario in draw_scenarios(algorithm, 16, 10, "processes"):
+            if find_loose(scenario) is None:
+                continue
             hops = ("", "0", f"{scenario.delta * 500:g}ms")
             looks = [look(simulate, msgspec.structs.replace(scenario, latency=hop)) for hop in hops]
             real = look(processes, scenario)
@@ -689,6 +723,7 @@ CHECKS: tuple[Callable[[str, Engine], None], ...] = (
     check_claims,
     check_minority,
     check_resilience,
+    check_adversity,
     check_parity,
 )
 
@@ -698,6 +733,10 @@ def _reasons(page: type[Node]) -> dict[str, str]:
     reasons, model, claims = {}, page.model, getattr(page, "claims", None)
     if model.timing != "asynchronous":
         reasons["late"] = f"the model is {model.timing}"
+    if model.safety == "eventual":
+        reasons["interleavings"] = "it promises nothing of any instant"
+    if model.channels != "lossy":
+        reasons["adversity"] = "its channels are reliable"
     if model.identity != "unique":
         reasons["order"] = "nodes have no ids"
     if model.topology != "complete" or "neighbours" in model.knows:

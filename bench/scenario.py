@@ -85,6 +85,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return self.pulse is None and self.times is None
 
     @property
+    def starters(self) -> tuple[Position, ...]:
+        """Who wakes spontaneously: the initiators, or all, where something fails and nobody would tell the others."""
+        told = self.pulse is None or all(fault.name == "none" for fault in self.faults)
+        return choose_initiators(self.initiators if told else "all", self.live, self.seed)
+
+    @property
     def plan(self) -> Plan:
         """What shall happen, with nothing left to chance."""
         times = self.pulse or self.times
@@ -101,6 +107,8 @@ def find_algorithm(name: str) -> type[Node]:
     if name in ALGORITHMS:
         return ALGORITHMS[name]
     module, colon, attribute = name.partition(":")
+    if "/" in module or module.endswith(".py"):
+        raise ValueError(f"{name!r} is a path; be in that folder, and write module:Class, such as mine:LeLann")
     if not colon:
         from difflib import get_close_matches
 
@@ -110,7 +118,8 @@ def find_algorithm(name: str) -> type[Node]:
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, TypeError) as error:
-        raise ValueError(f"cannot load {name!r}: {error}") from None
+        where = f"; be in the folder of {module}.py" if isinstance(error, ModuleNotFoundError) else ""
+        raise ValueError(f"cannot load {name!r}: {error}{where}") from None
     if not (isinstance(found, type) and issubclass(found, Node) and hasattr(found, "model")):
         raise ValueError(f"{name!r} is no subclass of algorithms.model.Node with a model")
     return found

@@ -43,6 +43,10 @@ def die_with_parent(parent: int) -> bool:
     return True
 
 
+def log_nothing(*record: object) -> None:
+    """In place of `Worker.write_log` where no log is kept."""
+
+
 class Worker:
     """One node process.
 
@@ -62,6 +66,8 @@ class Worker:
         self.position, self.inbox, self.memory, self.claim = position, inbox, memory, claim
         self.words, self.first = memory.words, memory.word(position)
         self.log_start, self.log_capacity = memory.log_offset(position), memory.capacity
+        if not memory.capacity:
+            self.write_log = log_nothing  # type: ignore[assignment]
         self.generation = -1
         self.timers: dict[str, int] = {}
         self.ready: list[Callable[[], None]] = []
@@ -240,7 +246,7 @@ class Worker:
             return
         del self.timers[name]
         self.words[self.first + shm.TIMEOUTS] += 1
-        self.log(now, shm.TIMER)
+        self.write_log(now, shm.TIMER, 0, 0, 0, 0, 0, 0, 0, 0, name.encode())
         self.guard(f"the timer {name!r}", lambda: self.node.fire(name), now)
         self.show_busy()
 
