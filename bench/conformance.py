@@ -27,6 +27,7 @@ import msgspec
 
 from algorithms.model import Effect, Elect, Formula, Id, Key, Message, Node, Position
 from bench.complexity import Engine, check_trial, find_loose
+from bench.detector import parse_detector
 from bench.engines.explore import explore
 from bench.engines.processes import HarnessError, Processes
 from bench.engines.simulate import Observer, Simulate, Simulation
@@ -542,18 +543,14 @@ def check_agreement(algorithm: str, engine: Engine) -> None:
 def check_interleavings(algorithm: str, engine: Engine) -> None:
     """Every interleaving of small systems: of four nodes, and of three of which any one may crash at any step.
 
-    Timers of an asynchronous model fire at any time, those of any other when nothing is in flight: partial synchrony
-    promises an end only once the network is timely. Of a page that never falls silent, whose timers fire at any time, three
-    nodes that live are enough: it does the more.
+    Timers of a synchronous model fire when nothing is in flight, and so they do in a partially synchronous one, which
+    promises an end only once the network is timely; those of any other, and of a page that never falls silent, at any time.
+    Of such a page three nodes that live are enough: it does the more.
     """
     page = find_algorithm(algorithm)
+    late = page.model.timing == "asynchronous" or page.model.pulse is not None
     for n, crashes in ((4, 0), (3, 1)) if page.model.pulse is None else ((3, 0),):
-        question = Question(
-            algorithms=(algorithm,),
-            nodes=(n,),
-            crashes=crashes,
-            late=page.model.timing == "asynchronous" or page.model.pulse is not None,
-        )
+        question = Question(algorithms=(algorithm,), nodes=(n,), crashes=crashes, late=late)
         ids = next(choose_arrangements(page, n, "descending", 1))
         system = make_system(question, algorithm, ids)
         found = explore(system, STATES if system.reduce else STATES // 10)
@@ -662,6 +659,27 @@ def check_claims(algorithm: str, engine: Engine) -> None:
         _hold_to_theorem(engine, scenario)
 
 
+def check_minority(algorithm: str, engine: Engine) -> None:
+    """With more nodes down than the model spares, nobody ever takes itself for the leader."""
+    page, delta = find_algorithm(algorithm), delta_of(algorithm, engine.name)
+    for n in SIZES[:4]:
+        down = page.model.spares(n) + 1
+        for dead in (tuple(range(down)), tuple(range(n - down, n))):
+            scenario = Scenario(
+                algorithm=algorithm,
+                ids=tuple(range(1, n + 1)),
+                seed=trial_seed(1, n, 0),
+                delta=delta,
+                horizon=50 * delta,
+                dead=dead,
+            )
+            with blaming(scenario, engine.name):
+                reigns = engine.run(scenario).monitor.reigns
+            if reigns:
+                what = f"with {down} of {n} down node {reigns[0].position} leads"
+                fail(what, "lead with a majority only", replay_command(scenario, engine.name))
+
+
 def check_resilience(algorithm: str, engine: Engine) -> None:
     """A crash at any moment, of the leader or of anybody: the survivors agree on one of them, nothing is unaccounted."""
     delta = delta_of(algorithm, engine.name)
@@ -693,7 +711,8 @@ def check_adversity(algorithm: str, engine: Engine) -> None:
     count = 400 if engine.name == "simulate" else 30
     for scenario in draw_scenarios(algorithm, count, 11, engine.name, (3, 4, 5), ("none",)):
         rng = random.Random(scenario.seed)
-        run(engine, msgspec.structs.replace(scenario, dead=(), initiators="all", faults=parse_plan(rng.choice(faults))))
+        plan, detector = parse_plan(rng.choice(faults)), "perfect" if times else str(parse_detector("heartbeat", delta))
+        run(engine, msgspec.structs.replace(scenario, dead=(), initiators="all", faults=plan, detector=detector))
 
 
 def check_parity(algorithm: str, engine: Engine) -> None:
@@ -727,6 +746,7 @@ CHECKS: tuple[Callable[[str, Engine], None], ...] = (
     check_labels,
     check_witness,
     check_claims,
+    check_minority,
     check_resilience,
     check_adversity,
     check_parity,
@@ -746,6 +766,8 @@ def _reasons(page: type[Node]) -> dict[str, str]:
         reasons["order"] = "nodes have no ids"
     if model.topology not in ("complete", "any") or "neighbours" in model.knows:
         reasons["labels"] = "labels of links mean something in this model"
+    if model.failures != "minority":
+        reasons["minority"] = "one live node is enough"
     if claims is None:
         reasons["claims"] = reasons["witness"] = "it claims no counts"
     elif claims.best_case is None and claims.worst_case is None:
