@@ -38,3 +38,19 @@ def test_every_option_of_the_readme_exists() -> None:
     )
     for option in set(re.findall(r"^election-bench run.*? (--[a-z]+)", TEXT, re.MULTILINE)):
         assert option in said.stdout
+
+
+def test_the_commands_that_show_and_compare_run(tmp_path: Path) -> None:
+    (section,) = re.findall(r"^## Look into one trial, compare two runs$(.*?)^## ", TEXT, re.DOTALL | re.MULTILINE)
+    commands = [line.split("#")[0].split()[1:] for line in section.splitlines() if line.startswith("election-bench ")]
+    assert len(commands) == 8
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for words in commands:
+        quick = ["--no-report"] if words[0] == "run" else []
+        quick += ["--delta", "50ms"] if "-a" in words and "-e" not in words else []
+        call = [sys.executable, "-m", "bench", *words, *quick]
+        done = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == {"trial.svg", "trial.json", "trial.log", "before", "after", "ratios.svg"}
