@@ -36,13 +36,13 @@ check: setup
 	$(BIN)/mypy
 
 test: setup
-	$(BIN)/pytest -m 'not slow' --ignore=tests/perf
+	$(BIN)/pytest -m 'not slow'
 
 test-slow: setup
-	$(BIN)/pytest -m slow --ignore=tests/perf
+	$(BIN)/pytest -m slow
 
 perf: setup
-	$(BIN)/pytest tests/perf --benchmark-json=results/perf.json
+	$(BIN)/python -m bench.perf
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build *.egg-info

@@ -4,6 +4,8 @@ from algorithms.complete.bully import Bully
 from algorithms.complete.lamport import Lamport
 from algorithms.complete.randomized import Randomized
 from algorithms.model import Node
+from algorithms.omega.omega import Omega
+from algorithms.quorum.raft import Raft
 from algorithms.ring.chang_roberts import ChangRoberts
 from algorithms.ring.dolev_klawe_rodeh import DolevKlaweRodeh
 from algorithms.ring.franklin import Franklin
@@ -27,4 +29,6 @@ ALGORITHMS: dict[str, type[Node]] = {
     "peterson": Peterson,
     "higham_przytycka": HighamPrzytycka,
     "itai_rodeh": ItaiRodeh,
+    "raft": Raft,
+    "omega": Omega,
 }

@@ -29,6 +29,10 @@ class Announcement(Message, frozen=True, gc=False):
     """A message that tells the outcome of an election; counted apart from those that decide it."""
 
 
+class Periodic(Message, frozen=True, gc=False):
+    """A message that is sent for ever, again and again; counted with failure detection, never with the election."""
+
+
 class Effect(msgspec.Struct, gc=False):
     """One way of touching the world. An engine applies a node's effects in the order in which they were recorded."""
 
@@ -54,7 +58,7 @@ class CancelTimer(Effect):
 
 
 class Elect(Effect):
-    """The node now takes `leader` to be the leader of `term` (0: of its epoch)."""
+    """The node now takes `leader` (0: nobody any more) to be the leader of `term` (0: of its epoch)."""
 
     leader: Id
     term: int = 0
@@ -82,17 +86,32 @@ class View(msgspec.Struct, frozen=True):
     seed: str
 
 
+class Pulse(msgspec.Struct, frozen=True):
+    """The heartbeats of a page that never falls silent, in delta, as functions of its parameters.
+
+    Attributes:
+        period: between two `Periodic` messages of the leader; the moment of a fault is drawn over it.
+        timeout: the longest that a node waits for one. Agreed on and unchanged for so long, an election is settled.
+    """
+
+    period: Callable[[Mapping[str, Any]], float]
+    timeout: Callable[[Mapping[str, Any]], float]
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """What the theorem assumes (the facts of the docstring's `Model` line, as data).
 
     Attributes:
         topology: a name in `bench.topology.TOPOLOGIES`.
         timing: asynchronous, partially synchronous or synchronous.
-        channels: reliable, or reliable FIFO.
-        failures: what the page itself survives: none, or crash.
+        channels: reliable, reliable FIFO, or lossy: messages may be lost, doubled and overtaken, and links cut.
+        failures: what the page itself survives: none, crash (any number), or minority (fewer than half down at a time).
         identity: unique or anonymous.
         knows: which of `n` and `neighbours` (their ids) a node is told.
         start: who may wake spontaneously.
+        safety: which leaders are too many: `instant`, two of one election at one instant; `ever`, two of one term, ever;
+            `eventual`, none: there is one in the end.
+        pulse: of a page that never falls silent and finds out by itself who crashed; None for the others.
     """
 
     topology: str
@@ -102,6 +121,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     identity: str = "unique"
     knows: tuple[str, ...] = ()
     start: str = "any"
+    safety: str = "instant"
+    pulse: Pulse | None = None
+
+    def spares(self, n: int) -> int:
+        """How many of n nodes may be down at once."""
+        return (n - 1) // 2 if self.failures == "minority" else n - 1
 
 
 class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,8 +179,9 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """What the theorem promises, as data that is checked.
 
     Attributes:
-        messages: exact count by kind for one arrangement of at least two live nodes (Bully: of any), or None where the
-            schedule decides it.
+        messages: exact count by kind, `Periodic` ones apart, for one arrangement of at least two live nodes (Bully: of
+            any).
+        exact: whether it holds in an arrangement; where it does not the schedule decides.
         leader: who is elected in one arrangement of at least two live nodes, or None where the schedule decides it.
         depth: exact length of the longest happened-before chain of messages, where the schedule does not decide it.
         all: bounds when every node starts.
@@ -175,6 +201,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     time: str
     bits: str
     source: str
+    exact: Callable[[Arrangement], bool] = lambda arrangement: True
     leader: Callable[[Arrangement], Id] | None = None
     depth: Callable[[Arrangement], int] | None = None
     drawn: type[Message] | None = None
@@ -218,6 +245,17 @@ def number(default: float, least: float, *, meaning: str) -> Parameter:
     return Parameter(f"{default:g}", f"a number >= {least:g}", meaning, parse)
 
 
+def count(*, meaning: str) -> Parameter:
+    """A parameter that is a whole number of at least 0, which is the default."""
+
+    def parse(text: str) -> int:
+        if int(text) < 0:
+            raise ValueError(text)
+        return int(text)
+
+    return Parameter("0", "a whole number >= 0", meaning, parse)
+
+
 def sides(*, meaning: str) -> Parameter:
     """A parameter that is how many values a node draws from: as many as there are nodes (0), or a number of at least 2."""
 
@@ -244,7 +282,7 @@ class Node:
 
     Events, all optional: `init`, `on_start`, `on_<message>(port, msg)`, `on_timeout(name)`, `on_suspect(port)`,
     `on_trust(port)`, `on_recover(record)`. Effects, to call: `send`, `broadcast`, `pass_on`, `set_timer`, `cancel_timer`,
-    `elect`, `save`.
+    `elect`, `doubt`, `save`.
 
     Attributes:
         id, ports, n: the node's `View`.
@@ -380,6 +418,12 @@ class Node:
             leader = self.circle[self.place - leader]
         self.leader = leader
         self.effects.append(Elect(leader, term))
+
+    def doubt(self) -> None:
+        """Take nobody for the leader any more, in the same election."""
+        if self.leader is not None:
+            self.leader = None
+            self.effects.append(Elect(0))
 
     def save(self, record: Message) -> None:
         """Put `record` on stable storage before anything sent later."""

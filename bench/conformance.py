@@ -50,9 +50,10 @@ AMBIENT = {  # what would let a page touch the world
 WORDS = {  # what a model may say
     "topology": tuple(TOPOLOGIES),
     "timing": ("asynchronous", "partially synchronous", "synchronous"),
-    "channels": ("reliable", "reliable FIFO"),
-    "failures": ("none", "crash"),
+    "channels": ("reliable", "reliable FIFO", "lossy"),
+    "failures": ("none", "crash", "minority"),
     "identity": ("unique", "anonymous"),
+    "safety": ("instant", "ever", "eventual"),
 }
 
 
@@ -188,7 +189,7 @@ class Watch(Simulation):
         return super().happen(now, order, node, position, what, detail)
 
     def carry_out(self, now: int, node: Node, position: Position, effect: Effect) -> None:
-        if type(effect) is Elect:
+        if type(effect) is Elect and effect.leader:
             self.minds[node.key, effect.term].add(effect.leader)
         super().carry_out(now, node, position, effect)
 

@@ -107,7 +107,10 @@ def draw_space_time(picture: Picture) -> Figure:
     """Draw a space-time diagram, time from left to right."""
     lanes, arrows, marks = picture.lanes, picture.arrows, picture.marks
     times = [mark.time for mark in marks] + [time for a in arrows for time in (a.sent, a.arrived or 0)]
-    end = max(times, default=1.0) + 1
+    end = (
+        max([*times, *(span.end - 1 for span in picture.spans), *(tick for tick, _ in picture.ticks or ())], default=1)
+        + 1
+    )
     lane = min(0.62, max(0.15, 9 / len(lanes)))  # inches
     most = 14 + 0.35 * max(0, len(lanes) - 16)
     span = min(most, max(6.4, (0.62 if picture.ticks is None else 0.3) * end))
@@ -122,7 +125,7 @@ def draw_space_time(picture: Picture) -> Figure:
     head = 0.4 + 0.18 * bool(picture.subtitle) + 0.2 * bool(picture.notes)
     tall = lane * (len(lanes) + 0.2)
     with mpl.rc_context(LOOK):
-        width, height = left + span + 0.2, head + tall + foot
+        width, height = left + span + 0.3, head + tall + foot
         figure = Figure(figsize=(width, height))
         axis = figure.add_axes((left / width, foot / height, span / width, tall / height))
         axis.set_xlim(0, end)
@@ -228,7 +231,7 @@ def _draw_arrows(axis: Axes, arrows: Sequence[Arrow], inch: "np.ndarray", fine: 
         tail, tip = arrived[:, :2], arrived[:, 2:]
         way = (tip - tail) * inch
         way /= np.maximum(np.hypot(way[:, 0], way[:, 1]), 1e-9)[:, None]
-        size = 0.11 * scale * (0.5 + 0.5 * fine)  # inches
+        size = max(0.05, 0.11 * scale) * (0.5 + 0.5 * fine)  # inches
         tip = tip - way * 0.03 * scale / inch
         base, side = tip - way * size / inch, way[:, ::-1] * (-1, 1) * size * 0.33 / inch
         axis.add_collection(LineCollection(np.stack([tail, base], 1), **style))  # type: ignore[arg-type]

@@ -65,14 +65,29 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return write_plan(self.faults)
 
     @property
+    def pulse(self) -> Times | None:
+        """Times of the page's own heartbeats, if it never falls silent: it needs no detector then."""
+        page = find_algorithm(self.algorithm)
+        pulse = page.model.pulse
+        if pulse is None:
+            return None
+        parameters = parse_parameters(page, self.parameters)
+        return Times(pulse.period(parameters) * self.delta, pulse.timeout(parameters) * self.delta)
+
+    @property
     def times(self) -> Times | None:
-        """Times of the heartbeats; None for the perfect detector."""
-        return parse_detector(self.detector, self.delta)
+        """Times of the detector's heartbeats; None for the perfect detector, and for pages that need none."""
+        return parse_detector(self.detector, self.delta) if self.pulse is None else None
+
+    @property
+    def tells(self) -> bool:
+        """Whether a perfect detector tells the nodes who crashed."""
+        return self.pulse is None and self.times is None
 
     @property
     def plan(self) -> Plan:
         """What shall happen, with nothing left to chance."""
-        times = self.times
+        times = self.pulse or self.times
         return make_plan(self.faults, self.ids, self.dead, self.seed, times.period if times is not None else 0.0)
 
 
@@ -86,6 +101,8 @@ def find_algorithm(name: str) -> type[Node]:
     if name in ALGORITHMS:
         return ALGORITHMS[name]
     module, colon, attribute = name.partition(":")
+    if "/" in module or module.endswith(".py"):
+        raise ValueError(f"{name!r} is a path; be in that folder, and write module:Class, such as mine:LeLann")
     if not colon:
         from difflib import get_close_matches
 
@@ -95,7 +112,8 @@ def find_algorithm(name: str) -> type[Node]:
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, TypeError) as error:
-        raise ValueError(f"cannot load {name!r}: {error}") from None
+        where = f"; be in the folder of {module}.py" if isinstance(error, ModuleNotFoundError) else ""
+        raise ValueError(f"cannot load {name!r}: {error}{where}") from None
     if not (isinstance(found, type) and issubclass(found, Node) and hasattr(found, "model")):
         raise ValueError(f"{name!r} is no subclass of algorithms.model.Node with a model")
     return found

@@ -21,10 +21,11 @@ from bench.engines.processes import wire
 from bench.engines.processes.memory import Memory
 from bench.engines.processes.transport import Transport
 from bench.faults import CUTS, NOBODY, cut_links
-from bench.observe import kinds_of
+from bench.observe import FOREVER, classify, kinds_of
 from bench.scenario import Scenario, choose_initiators, find_algorithm, node_maker
 
 PR_SET_PDEATHSIG = 1
+FD_SETSIZE = 1024  # select takes no descriptor from here on
 _libc = ctypes.CDLL(None)  # loaded once, before the forks: a seventh of a start
 _decode_scenario = msgspec.msgpack.Decoder(Scenario).decode
 
@@ -40,6 +41,10 @@ def die_with_parent(parent: int) -> bool:
     if os.getppid() != parent:
         os._exit(1)
     return True
+
+
+def log_nothing(*record: object) -> None:
+    """In place of `Worker.write_log` where no log is kept."""
 
 
 class Worker:
@@ -61,6 +66,8 @@ class Worker:
         self.position, self.inbox, self.memory, self.claim = position, inbox, memory, claim
         self.words, self.first = memory.words, memory.word(position)
         self.log_start, self.log_capacity = memory.log_offset(position), memory.capacity
+        if not memory.capacity:
+            self.write_log = log_nothing  # type: ignore[assignment]
         self.generation = -1
         self.timers: dict[str, int] = {}
         self.ready: list[Callable[[], None]] = []
@@ -87,6 +94,9 @@ class Worker:
         if self.kinds != kinds:
             self.kinds = kinds
             self.kind_of = {message: kind for kind, message in enumerate(self.kinds)}
+            self.aside_kinds = frozenset(
+                kind for message, kind in self.kind_of.items() if classify(message) == "detector"
+            )
             self.decoders = [msgspec.msgpack.Decoder(message).decode for message in self.kinds]
         if not incarnation:
             self.memory.clear(self.position)
@@ -103,7 +113,7 @@ class Worker:
         self.ambushed, self.after = 0, False  # sends until this node kills itself, if it lies in an ambush
         self.transport.reset(self.plan, self.scenario.seed, self.delta_ns)
         self.node: Node = node_maker(self.scenario)(self.position, incarnation)
-        self.detector = None
+        self.detector, self.hushed = None, False
         if incarnation:
             self.continue_counting()
         self.measure_usage()
@@ -115,16 +125,16 @@ class Worker:
         words[first + shm.BUSY] = words[first + shm.LEADER] = words[first + shm.SUSPECTS] = 0
         for record in shm.RECORD.iter_unpack(self.memory.read_log(self.position)):
             what, kind = record[1], record[2]
-            detects = kind >= len(self.kinds) - 2
+            aside = kind in self.aside_kinds
             if what == shm.SEND:
                 self.sequence = record[4]
-                self.aside += detects
+                self.aside += aside
             elif what == shm.DROP:
-                self.aside += not detects
+                self.aside += not aside
             elif what == shm.DUPLICATE:
-                self.aside -= not detects
+                self.aside -= not aside
             elif what == shm.RECEIVE:
-                self.handled += not detects
+                self.handled += not aside
         words[first + shm.TRAFFIC] = (self.sequence - self.aside) << 32 | self.handled
 
     def begin(self) -> None:
@@ -192,6 +202,8 @@ class Worker:
     def run(self) -> None:
         """Serve until told to stop; never returns while the launcher lives."""
         inbox, monotonic_ns, transport = self.inbox, time.monotonic_ns, self.transport
+        waits = [inbox, self.lifeline]
+        exact = max(waits) < FD_SETSIZE  # select waits for less than a millisecond, which poll rounds up
         self.words[self.first + shm.ACK] = 1
         while True:
             if (
@@ -207,6 +219,10 @@ class Worker:
             if self.detector is not None:
                 due.append(self.detector.due)
             timeout = max(0, (min(due) - monotonic_ns()) / 1e6) if due else None
+            if timeout is not None and exact:
+                if 0 < timeout < 1:
+                    select.select(waits, [], [], timeout / 1e3)
+                timeout = int(timeout)
             ready = dict(self.poll.poll(timeout))
             if ready.pop(self.lifeline, 0):
                 return
@@ -390,7 +406,9 @@ class Worker:
                 self.depth = depth
             words[self.first + shm.RECEIVED] += 1
             self.write_log(now, shm.RECEIVE, kind, source, sequence, depth, number, len(body), 0, 0, b"")
-            if flags & wire.DETECTOR:
+            if self.hushed:
+                continue
+            if kind >= len(self.kinds) - 2:
                 self.hear(source, kind, (number, down), body, now)
                 continue
             try:
@@ -403,7 +421,7 @@ class Worker:
                     self.show_busy()
             except Exception as error:
                 self.fail(f"{self.kinds[kind].__name__} from node {source}", error)
-            self.handled += 1
+            self.handled += not flags & wire.ASIDE
             words[traffic] = (self.sequence - self.aside) << 32 | self.handled
 
     def apply(self, now: int) -> None:
@@ -427,7 +445,7 @@ class Worker:
                 doomed = bool(self.ambushed) and self.springs()
                 if doomed and not self.after:
                     self.die()
-                self.dispatch(peer, self.kind, self.body, port, depth, now)
+                self.dispatch(peer, self.kind, self.body, port, 0 if self.kind in self.aside_kinds else depth, now)
                 if doomed:
                     self.die()
             elif type(effect) is Elect:
@@ -439,10 +457,12 @@ class Worker:
                 self.timers.pop(effect.name, None)
             elif type(effect) is Save:
                 self.memory.write_record(self.position, wire.encode(effect.record))
+                self.transport.late = self.transport.write
+        self.transport.late = 0
         node.effects.clear()
 
     def dispatch(self, peer: Position, kind: int, body: bytes, port: int, depth: int, now: int) -> None:
-        """Send a message: log record, words, pipe, in that order. One of depth 0 is the detector's."""
+        """Send a message: log record, words, pipe, in that order. One of depth 0 belongs to no election."""
         words, first, down, number, transport = self.words, self.first, self.down, self.key[0], self.transport
         self.sequence += 1
         sequence, size, copies = self.sequence, len(body), 1 if self.transport.calm else self.transport.decide(peer)
@@ -458,7 +478,7 @@ class Worker:
         if depth > words[first + shm.DEPTH]:
             words[first + shm.DEPTH] = depth
         whole = wire.HEADER.size + len(down) + size
-        flags = 0 if depth else wire.DETECTOR
+        flags = 0 if depth else wire.ASIDE
         if whole <= wire.PIPE_BUF:  # nearly always; a list of frames would add a seventh to a burst
             frame = (
                 wire.HEADER.pack(
@@ -536,7 +556,9 @@ class Worker:
         elif kind == wire.HEAL:
             self.transport.cut_off(set())
         elif kind == wire.HUSH:
-            self.detector = None
+            self.detector, self.hushed = None, True
+            self.timers.clear()
+            self.transport.release(FOREVER)
         elif kind == wire.COLLECT:
             self.measure_usage()
         self.words[self.first + shm.ACK] = sequence
