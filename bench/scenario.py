@@ -85,6 +85,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return self.pulse is None and self.times is None
 
     @property
+    def starters(self) -> tuple[Position, ...]:
+        """Who wakes spontaneously: the initiators, or all, where something fails and nobody would tell the others."""
+        told = self.pulse is None or all(fault.name == "none" for fault in self.faults)
+        return choose_initiators(self.initiators if told else "all", self.live, self.seed)
+
+    @property
     def plan(self) -> Plan:
         """What shall happen, with nothing left to chance."""
         times = self.pulse or self.times
