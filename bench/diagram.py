@@ -313,7 +313,7 @@ class Axis:
 
 
 def make_picture(log: Log) -> Picture:
-    """What the space-time diagram of a trial shows; messages of the failure detector are left out."""
+    """What the space-time diagram of a trial shows; heartbeats are left out."""
     events = log.quiet_events
     scenario, n = log.scenario, log.scenario.n
     last = log.events[-1].time if log.events else 0
@@ -343,9 +343,10 @@ def make_picture(log: Log) -> Picture:
     ]
     notes, entered = list[tuple[float, str]](), set[int]()
     for event in events:
-        if event.what == "epoch" and event.term not in entered and event.time >= log.counted_from:
+        if event.what == "epoch" and event.term not in entered:
             entered.add(event.term)
-            notes.append((axis.places[event.time], f"election {event.term}"))
+            if event.time >= log.counted_from:
+                notes.append((axis.places[event.time], f"election {event.term}"))
     silences = [(axis.places[before], axis.places[after], after - before) for before, after in axis.silences]
     bands = [Band(begin, stop, "silence", f"⋯ {format_ms(ns / 1e9)} ms ⋯") for begin, stop, ns in silences]
     cut = None
@@ -366,7 +367,7 @@ def make_picture(log: Log) -> Picture:
     hidden = len(log.heartbeats)
     words = [f"{log.messages:,} messages", f"elected {log.leader}" if log.leader else log.verdict.replace("_", " ")]
     words += [f"{log.violations} violations"] if log.violations else []
-    words += [f"{hidden:,} of the failure detector not shown"] if hidden else []
+    words += [f"{hidden:,} heartbeats not shown"] if hidden else []
     words += [f"{log.left_out:,} later events not shown"] if log.left_out else []
     return Picture(
         lanes=[
