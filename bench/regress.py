@@ -121,6 +121,8 @@ def make_cases(algorithm: str) -> Iterator[Case]:
                     order, starts = witness(n)
                     plans[which] = {"ids": order, "initiators": ",".join(map(str, starts))}
             for kind, plan in plans.items():
+                if (kind in ("strongest-dead", "leader-crash")) > page.model.spares(n):
+                    continue
                 fixed = {"algorithm": algorithm, "parameters": parameters, "ids": ids, "seed": seed}
                 scenario = msgspec.convert(fixed | {"delta": DELTAS["simulate"], "horizon": 60.0} | plan, Scenario)
                 if page.claims.exact(foresee(scenario)):
@@ -134,7 +136,7 @@ def run_case(case: Case, engines: list[Engine]) -> Result:
         scenario = msgspec.structs.replace(case.scenario, delta=delta_of(case.scenario.algorithm, engine.name))
         checked = check_trial(engine, scenario)
         result.wrong += [f"{engine.name}: {difference}" for difference in checked.wrong]
-        if result.messages and checked.row.messages != result.messages:
+        if checked.fixed and result.messages and checked.row.messages != result.messages:
             result.wrong.append(
                 f"{engine.name}: {checked.row.messages} messages, {result.messages} on the other engine"
             )
@@ -155,7 +157,14 @@ def check_mean(algorithm: str) -> str:
     for rep in range(MEAN_TRIALS):
         seed = trial_seed(SEED, MEAN_SIZE, rep)
         ids, _ = choose_ids("random", page, MEAN_SIZE, seed)
-        scenario = Scenario(algorithm=algorithm, ids=ids, seed=seed, delta=DELTAS["simulate"], horizon=60.0)
+        scenario = Scenario(
+            algorithm=algorithm,
+            ids=ids,
+            seed=seed,
+            delta=DELTAS["simulate"],
+            horizon=60.0,
+            latency="uniform:500us:1ms",  # no two hops are faster than one
+        )
         totals.append(sum(Simulate().run(scenario).sent.values()))
     mean, expected = fmean(totals), declared(MEAN_SIZE, MEAN_SIZE)
     if abs(mean - expected) <= 4 * stdev(totals) / math.sqrt(MEAN_TRIALS):

@@ -159,6 +159,7 @@ def node_maker(scenario: Scenario, steady: bool = False) -> Callable[[Position, 
     down = scenario.dead if reelected else ()
     key = (int(reelected), down)  # one tuple for all: a million nodes share it
     suffix = "/1" if reelected else ""  # of the seed that Reelection would give to its first page
+    told = page.model.failures == "minority"  # of who is down from the start
     anonymous = page.model.identity == "anonymous"
     circle = [p for p in range(len(ids)) if p not in down] if anonymous else []
     circle_ids = tuple(ids[p] for p in circle)
@@ -173,6 +174,8 @@ def node_maker(scenario: Scenario, steady: bool = False) -> Callable[[Position, 
             (links[NEXT],) if ports is ONE_PORT else links,
             key,
         )  # 192 bytes less for each of a million
+        if told and not incarnation:
+            node.suspected = frozenset(node.port_to(dead) for dead in scenario.dead)
         if anonymous:
             node.circle, node.place = circle_ids, bisect_left(circle, position)
         return node
