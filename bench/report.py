@@ -547,14 +547,14 @@ def summary_table(run: Path) -> Table:
     """
     results = load_results(run.resolve())
     left_out = len(results.trials) - len(results.finished)
-    caption = "Medians, times in ms. Latency: from start or first suspicion to the last agreement."
+    caption = "Medians. Latency: from start or first suspicion to the last agreement."
     caption += (
         f" {left_out:,} of {len(results.trials):,} trials are not averaged; the report says why." if left_out else ""
     )
     caption = caption if len(results.finished) else "No trial finished."
     table = Table(box=rich.box.SIMPLE, padding=0, collapse_padding=True, caption=caption, caption_justify="left")
     table.add_column("", overflow="fold")
-    for heading in ("Messages", "Latency", "95%", "Leaderless", "Elected"):
+    for heading in ("Messages", "Latency, ms", "95 %", "Leaderless, ms", "Elected"):
         table.add_column(heading, justify="right", no_wrap=True)
     groups = _summary_groups(results.headline)
     if rows := _overview_rows(results.disturbed):
@@ -562,8 +562,8 @@ def summary_table(run: Path) -> Table:
     for group in groups:
         table.add_row(f"[bold]{group['title']}[/]")
         for row in group["rows"]:
-            table.add_row(
-                *(row[key] for key in ("algorithm", "messages", "latency", "interval", "leaderless", "elected"))
-            )
+            elected, _, valid = row["elected"].partition("/")
+            told = row["elected"] if elected == valid else f"[bold red]{row['elected']}[/]"
+            table.add_row(*(row[key] for key in ("algorithm", "messages", "latency", "interval", "leaderless")), told)
         table.add_section()
     return table
