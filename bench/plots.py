@@ -54,6 +54,7 @@ from bench.analyse import (
     median_interval,
     told_fault,
 )
+from bench.events import STRIKES, Log
 
 ORDER = (
     "bully",
@@ -825,3 +826,97 @@ def plot_verdicts_by_fault(results: Results) -> Figure:
     axis.grid(visible=False)
     axis.spines[:].set_visible(False)
     return figure
+
+
+_SPAN_COLOURS = {"paused": "#BBBBBB", "down": "#444444"}
+_CUT_COLOUR, _NOBODY_COLOUR = "#F6D9D5", "#FFF3C4"
+
+
+@mpl.rc_context(LOOK)
+def plot_leaders_by_time(logs: Sequence[Log]) -> Figure:
+    """Who took itself to lead at each moment (ms) of one trial, a panel an algorithm and a lane a node, faults shaded.
+
+    Parameters:
+        logs: a trial of each algorithm, of the same fault.
+    """
+    handles: list[Artist] = [
+        Patch(facecolor="#777777", label="leads (in the algorithm's colour)"),
+        Patch(facecolor=_SPAN_COLOURS["down"], label="dead"),
+        Patch(facecolor=_SPAN_COLOURS["paused"], hatch="////", edgecolor="white", label="paused"),
+        Patch(facecolor=_CUT_COLOUR, label="links cut"),
+        Patch(facecolor=_NOBODY_COLOUR, label="nobody leads"),
+        Line2D([], [], color=_GREY, marker="|", markersize=9, linestyle="none", label="suspects"),
+        Line2D([], [], color=_GREY, linewidth=0.8, linestyle=_DASHED, label="all is quiet"),
+    ]
+    first = logs[0]
+    words = [
+        "one trial of each",
+        "0: the fault, or the start",
+        f"seed {first.scenario.seed}",
+        f"engine: {first.engine}",
+    ]
+    title = f"Who leads when: {fault_label(first.scenario.fault)}, n = {first.scenario.n}"
+    size = (5.2, 0.9 + 0.2 * first.scenario.n)
+    figure, axes = _sheet(title, " · ".join(words), handles, len(logs), size, columns=2)
+    wide = 1.1 * max(_last_change(log) - log.began for log in logs)
+    for axis, log in zip(axes, logs, strict=True):
+        _draw_leaders(axis, log, wide)
+    return figure
+
+
+def _last_change(log: Log) -> float:
+    """When a leader changed or something was done to the system for the last time (ns)."""
+    times = [event.time for event in log.events if event.what in (*STRIKES, "suspect", "trust")]
+    times += [time for span in log.spans for time in (span.begin, span.end)]
+    last = log.events[-1].time if log.events else log.began
+    return max((time for time in times if time < last), default=last) + 1
+
+
+def _draw_leaders(axis: Axes, log: Log, wide: float) -> None:
+    """One trial: spans from a little before the fault to `wide` ns after it, or the trial's end."""
+    begin, settled = log.began, log.scenario.plan.settled
+    early, last = begin - 0.08 * wide * settled, log.events[-1].time if log.events else begin + wide
+    end = min(last, begin + wide)
+
+    def ms(time: float) -> float:
+        return (min(max(time, early), end) - begin) / 1e6
+
+    leads = [span for span in log.spans if span.kind == "leads" and early < span.end and span.begin < end]
+    for start, stop in _gaps([(span.begin, span.end) for span in leads], begin, end):
+        axis.axvspan(ms(start), ms(stop), color=_NOBODY_COLOUR, zorder=0, linewidth=0)
+    cuts = [event for event in log.events if event.what in ("cut", "heal")]
+    for cut, heal in itertools.zip_longest(cuts[::2], cuts[1::2]):
+        axis.axvspan(ms(cut.time), ms(heal.time if heal else end), ymin=0, ymax=1, color=_CUT_COLOUR, zorder=0.5)
+    colour = algorithm_style(log.scenario.algorithm).colour
+    for span in log.spans:
+        if early < span.end and span.begin < end and span.kind in _SPAN_COLOURS:
+            look: Any = {"color": _SPAN_COLOURS[span.kind], "zorder": 3.5}
+            look |= {"hatch": "////", "edgecolor": "white"} if span.kind == "paused" else {}
+            axis.barh(span.position, ms(span.end) - ms(span.begin), left=ms(span.begin), height=0.36, **look)
+    for span in leads:
+        axis.barh(
+            span.position, ms(span.end) - ms(span.begin), left=ms(span.begin), height=0.72, color=colour, zorder=3
+        )
+    seen = [event for event in log.events if event.what == "suspect" and early < event.time < end]
+    axis.plot(
+        [ms(event.time) for event in seen], [event.node for event in seen], "|", color=_GREY, markersize=7, zorder=4
+    )
+    n = log.scenario.n
+    axis.set_yticks(range(n), [f"id {identity}" for identity in log.scenario.ids])
+    axis.set(ylim=(n - 0.4, -0.6), xlim=((early - begin) / 1e6, wide / 1e6), xlabel="time (ms)")
+    axis.set_title(f"{algorithm_label(log.scenario.algorithm)}: {log.verdict.replace('_', ' ')}")
+    if last <= begin + wide:
+        axis.axvline(ms(last), color=_GREY, linewidth=0.8, linestyle=_DASHED)
+    axis.grid(visible=False, axis="y")
+    axis.tick_params(axis="y", length=0)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+
+
+def _gaps(spans: Sequence[tuple[float, float]], begin: float, end: float) -> list[tuple[float, float]]:
+    """What of the time from `begin` to `end` no span covers."""
+    gaps = []
+    for start, stop in sorted(spans):
+        if start > begin:
+            gaps.append((begin, min(start, end)))
+        begin = max(begin, stop)
+    return [*gaps, (begin, end)] if begin < end else gaps
