@@ -541,7 +541,8 @@ def find_crash_cost(results: Results) -> str | None:
     waiting = cells[cells["timeouts"] > 0]
     if not waiting.empty:
         delta = format_ms(waiting["delta"].max())
-        text += f"; of that, {join_names(waiting.index)} waits for a timeout to run out, a multiple of δ = {delta} ms"
+        verb = "waits" if len(waiting) == 1 else "wait"
+        text += f"; of that, {join_names(waiting.index)} {verb} for a timeout to run out, a multiple of δ = {delta} ms"
     return text
 
 

@@ -122,7 +122,8 @@ def algorithm_style(name: str) -> Style:
     names = [*ORDER, *(other for other in ALGORITHMS if other not in ORDER)]
     if name in names[: len(COLOURS) * len(LINES)]:
         lap, place = divmod(names.index(name), len(COLOURS))
-        return Style(COLOURS[place], MARKERS[(place + 5 * lap) % len(MARKERS)], LINES[lap])
+        colour, marker = (place + 5 * lap) % len(COLOURS), (place + 7 * lap) % len(MARKERS)
+        return Style(COLOURS[colour], MARKERS[marker], LINES[lap])
     code = zlib.crc32(name.encode())
     marker = _OTHER_MARKERS[code // len(COLOURS) % len(_OTHER_MARKERS)]
     return Style(COLOURS[code % len(COLOURS)], marker, "dotted")
@@ -206,8 +207,9 @@ def _set_node_axis(axis: Axes, nodes: Sequence[int]) -> None:
     for n in sorted(nodes, reverse=True):
         if not ticks or math.log(ticks[-1] / n) > 0.06 * span:
             ticks.append(n)
+    margin = max(0.09 * span, 0.35 * _gap(nodes))
     axis.set_xscale("log")
-    axis.set_xlim(min(nodes) * math.exp(-0.09 * span), max(nodes) * math.exp(0.09 * span))
+    axis.set_xlim(min(nodes) * math.exp(-margin), max(nodes) * math.exp(margin))
     axis.xaxis.set_major_locator(FixedLocator(ticks))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:g}"))
@@ -229,12 +231,15 @@ def _set_value_axis(axis: Axes, which: str, values: "pd.Series[float]") -> None:
     ruler.set_major_formatter(plain)
 
 
+def _gap(nodes: Sequence[int]) -> float:
+    """The least distance between two sizes on a log axis."""
+    return min((math.log(b / a) for a, b in itertools.pairwise(sorted(nodes))), default=1.0)
+
+
 def _nudges(results: Results) -> dict[str, float]:
     """Factors on n that set the algorithms' points side by side where they would cover one another."""
-    nodes = sorted(set(results.finished["n"]))
-    gap = min((math.log(b / a) for a, b in itertools.pairwise(nodes)), default=1.0)
     count = len(results.algorithms)
-    step = min(0.04, 0.5 * gap / count)
+    step = min(0.04, 0.5 * _gap(list(set(results.finished["n"]))) / count)
     return {name: math.exp((i - (count - 1) / 2) * step) for i, name in enumerate(results.algorithms)}
 
 

@@ -214,7 +214,7 @@ def _cells(words: Sequence[str]) -> list[Cell]:
 
 
 def _interval(low: float, high: float) -> str:
-    return "" if np.isnan(low) else f"[{format_ms(low)}–{format_ms(high)}]"
+    return "" if np.isnan(low) or low == high else f"[{format_ms(low)}–{format_ms(high)}]"
 
 
 def _summary_row(name: str, cell: "pd.Series[Any]", fault: str) -> dict[str, Any]:
@@ -317,7 +317,7 @@ def _draw_timeline(results: Results) -> list[Entry]:
     """The leader timeline, of the fault under which two led for longest at once, or else nobody did."""
     rows = results.undelayed.trials
     rows = rows[rows["trial"].isin(stored_events(results.folder))]
-    rows = rows[rows["n"] == rows["n"].min()].drop_duplicates(["fault", "algorithm"])
+    rows = rows.sort_values("n", kind="stable").drop_duplicates(["fault", "algorithm"])
     if rows.empty:
         return []
     spent = rows.groupby("fault", sort=False)[["overlap_s", "leaderless_s"]].sum()
