@@ -36,17 +36,17 @@ check: setup
 	$(BIN)/mypy
 
 test: setup
-	$(BIN)/pytest -m 'not slow' --ignore=tests/perf --ignore=tests/browser
+	$(BIN)/pytest -m 'not slow' --ignore=tests/browser
 
 test-slow: setup
-	$(BIN)/pytest -m slow --ignore=tests/perf --ignore=tests/browser
+	$(BIN)/pytest -m slow --ignore=tests/browser
 
 test-browser: setup
 	$(BIN)/python -m pip install --quiet --editable '.[browser]'
 	$(BIN)/pytest tests/browser
 
 perf: setup
-	$(BIN)/pytest tests/perf --benchmark-json=results/perf.json
+	$(BIN)/python -m bench.perf
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build *.egg-info

@@ -6,13 +6,10 @@ Node processes load this module for its page `Burst`, so it imports at the top o
 import os
 import platform
 import resource
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from math import inf
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -189,63 +186,12 @@ class Comparison(msgspec.Struct, frozen=True):
     ours: tuple[float, ...]
     theirs: tuple[float, ...]
 
-    @property
-    def ratio(self) -> float:
-        """The median of ours over theirs."""
-        from statistics import median
-
-        return median(our / their for our, their in zip(self.ours, self.theirs, strict=True))
-
 
 def compare(repetitions: int, ours: Callable[[], float], *peers: Callable[[], float]) -> list[Comparison]:
     """Measure ours and the peers in turn, `repetitions` times, so that drift hits all alike; one comparison a peer."""
     rounds = [[measure() for measure in (ours, *peers)] for _ in range(repetitions)]
     columns = list(zip(*rounds, strict=True))
     return [Comparison(columns[0], column) for column in columns[1:]]
-
-
-def compare_hop(engine: Processes, program: Path, n: int = 64, repetitions: int = 7) -> list[Comparison]:
-    """One hop on a ring of n beside a C ring under the default policy, and beside one under SCHED_BATCH.
-
-    `program` is `bench.peers.compile_pipe_ring`'s. Ours is the median of 15 elections, C's the mean over 15 rounds.
-    """
-    from functools import partial
-    from statistics import median
-
-    from bench.peers import time_pipe_ring
-
-    policies = (False, True) if sys.platform == "linux" else (False,)
-    peers = [partial(time_pipe_ring, program, n, 15, batch) for batch in policies]
-    measure_hop(engine, n, 3)  # to warm up
-    return compare(repetitions, lambda: median(measure_hop(engine, n, 15)), *peers)
-
-
-@contextmanager
-def on_one_core(engine: Processes) -> Iterator[None]:
-    """Keep the nodes of the open cluster, and what this process starts, on one core; nothing where the system cannot.
-
-    Spread over cores, a hop costs what waking an idle core costs, and the more so in a virtual machine. On one core it
-    costs what the nodes do.
-    """
-    if not hasattr(os, "sched_setaffinity") or engine.opened is None:
-        yield
-        return
-    cores = os.sched_getaffinity(0)
-    everybody = (0, *engine.opened.pids)
-    try:
-        for pid in everybody:
-            os.sched_setaffinity(pid, {max(cores)})
-        yield
-    finally:
-        for pid in everybody:
-            os.sched_setaffinity(pid, cores)
-
-
-def compare_start(engine: Processes, n: int = 256, repetitions: int = 5) -> Comparison:
-    """The start of n nodes, up to the barrier, beside a bare loop of `os.fork` with as many pipes."""
-    from bench.peers import time_bare_forks
-
-    return compare(repetitions, lambda: engine.open(n).seconds, lambda: time_bare_forks(n))[0]
 
 
 def time_trials(engine: Processes, n: int = 8, trials: int = 100) -> float:
@@ -264,84 +210,6 @@ def measure_memory(engine: Processes) -> list[int]:
 
     assert engine.opened is not None
     return [psutil.Process(pid).memory_full_info().uss for pid in engine.opened.pids]
-
-
-# -- the table ---------------------------------------------------------------------------------------------------------
-
-Row = dict[str, Any]  # what, ours and against as text; ratio as a number, or empty
-
-
-def calibrate(sizes: Sequence[int]) -> list[Row]:
-    """All that `election-bench calibrate` shows, about 10 seconds' worth.
-
-    Raises:
-        HarnessError: if the nodes cannot be started or a trial does not end.
-    """
-    with Processes(("chang_roberts", BURST)) as engine:
-        rows = [*hop_rows(engine), *delta_rows(measure_delta(engine, sizes))]
-        start = compare_start(engine)
-        forks = "bare os.fork, " + show(start.theirs, 1e3, "ms")
-        rows.append(row("start of 256 nodes", show(start.ours, 1e3, "ms"), forks, start.ratio))
-        rows.append(row("memory of one node of 256 (USS)", show(measure_memory(engine), 1e-6, "MB")))
-        rows.append(trials_row(engine))
-    return rows
-
-
-def row(what: str, ours: str, against: str = "", ratio: float | str = "") -> Row:
-    """A row of the table."""
-    return {"what": what, "ours": ours, "against": against, "ratio": ratio if ratio == "" else round(float(ratio), 2)}
-
-
-def show(values: Sequence[float], scale: float, unit: str) -> str:
-    """The median of `values` times `scale`, and between what they lie."""
-    from statistics import median
-
-    middle, low, high = (f"{scale * value:.3g}" for value in (median(values), min(values), max(values)))
-    return f"{middle} {unit} ({low} to {high})"
-
-
-def hop_rows(engine: Processes) -> list[Row]:
-    """A hop on a ring of 64 beside C, or why there is nothing beside it."""
-    from tempfile import TemporaryDirectory
-
-    from bench.peers import NoPeer, compile_pipe_ring
-
-    with TemporaryDirectory() as folder:
-        try:
-            program = compile_pipe_ring(Path(folder))
-        except NoPeer as reason:
-            hops = show(measure_hop(engine), 1e6, "µs")
-            return [row("a hop on a ring of 64", hops, str(reason))]
-        spread = compare_hop(engine, program)
-        with on_one_core(engine):
-            single = compare_hop(engine, program)
-    assert engine.opened is not None
-    return [
-        row(
-            f"a hop on a ring of 64 ({engine.opened.policy}){where}",
-            show(it.ours, 1e6, "µs"),
-            f"C pipes, {policy}, " + show(it.theirs, 1e6, "µs"),
-            it.ratio,
-        )
-        for where, comparisons in (("", spread), (", all on one core", single))
-        for it, policy in zip(comparisons, ("default", "SCHED_BATCH"), strict=False)
-    ]
-
-
-def delta_rows(calibrations: dict[int, Calibration]) -> list[Row]:
-    """The bound on a hop that follows for each size, beside the burst that it follows from."""
-    return [
-        row(f"δ for {n} nodes", f"{1e3 * it.delta_s:.3g} ms", f"n² messages at once, {1e3 * it.burst_s:.3g} ms")
-        for n, it in calibrations.items()
-    ]
-
-
-def trials_row(engine: Processes) -> Row:
-    """Trials a second on one cluster, beside a fresh cluster for each."""
-    [it] = compare(5, lambda: time_trials(engine), lambda: engine.open(8).seconds + time_trials(engine, trials=1))
-    ours, fresh = ([1 / seconds for seconds in column] for column in (it.ours, it.theirs))
-    against = "a fresh cluster each, " + show(fresh, 1, "a second")
-    return row("trials, chang_roberts, n = 8", show(ours, 1, "a second"), against, 1 / it.ratio)
 
 
 # -- the machine -------------------------------------------------------------------------------------------------------

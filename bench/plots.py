@@ -122,8 +122,8 @@ def algorithm_style(name: str) -> Style:
     names = [*ORDER, *(other for other in ALGORITHMS if other not in ORDER)]
     if name in names[: len(COLOURS) * len(LINES)]:
         lap, place = divmod(names.index(name), len(COLOURS))
-        colour, marker = (place + 5 * lap) % len(COLOURS), (place + 7 * lap) % len(MARKERS)
-        return Style(COLOURS[colour], MARKERS[marker], LINES[lap])
+        colour, sign = (place + 5 * lap) % len(COLOURS), (place + 7 * lap) % len(MARKERS)
+        return Style(COLOURS[colour], MARKERS[sign], LINES[lap])
     code = zlib.crc32(name.encode())
     marker = _OTHER_MARKERS[code // len(COLOURS) % len(_OTHER_MARKERS)]
     return Style(COLOURS[code % len(COLOURS)], marker, "dotted")
@@ -871,7 +871,7 @@ def plot_leaders_by_time(logs: Sequence[Log]) -> Figure:
 
 def _last_change(log: Log) -> float:
     """When a leader changed or something was done to the system for the last time (ns)."""
-    times = [event.time for event in log.events if event.what in (*STRIKES, "suspect", "trust")]
+    times: list[float] = [event.time for event in log.events if event.what in (*STRIKES, "suspect", "trust")]
     times += [time for span in log.spans for time in (span.begin, span.end)]
     last = log.events[-1].time if log.events else log.began
     return max((time for time in times if time < last), default=last) + 1

@@ -103,7 +103,8 @@ def whole_number(option: str, text: object, least: int) -> int:
     try:
         value = int(str(text))
     except ValueError:
-        raise BadInput(f"--{option}: {text!r} is no whole number") from None
+        several = "; write such as 4,8,16" if option == "nodes" else ""
+        raise BadInput(f"--{option}: {text!r} is no whole number{several}") from None
     if value < least:
         raise BadInput(f"--{option}: {value} is too small; it must be at least {least}")
     return value
@@ -256,6 +257,7 @@ def check_settings(settings: Settings, initiators_given: bool) -> None:
         live = n - len(settings.dead)
         if live < 1:
             raise BadInput(f"--dead: all {n} nodes would be down; leave at least one")
+        check_targets(settings, n)
         deadly = [fault for fault in settings.faults if fault != "none"]
         if live < 2 and deadly:
             raise BadInput(f"--faults: {deadly[0]} at n = {n} with {live} live would leave nobody; use more --nodes")
@@ -265,6 +267,25 @@ def check_settings(settings: Settings, initiators_given: bool) -> None:
             except ValueError as error:
                 option = "initiators" if "initiator" in str(error) else "ids"
                 raise BadInput(f"--{option}: {error}") from None
+
+
+def check_targets(settings: Settings, n: int) -> None:
+    """Check that there is somebody whom each fault can strike.
+
+    Raises:
+        BadInput: for the first that could strike nobody.
+    """
+    pages = [find_algorithm(algorithm) for algorithm in settings.algorithms]
+    kinds = sorted({message.__name__ for page in pages for message in page.messages})
+    for fault in (fault for text in settings.faults for fault in parse_plan(text)):
+        own = fault.parameters
+        position = own.get("node") or (own[""] if fault.name == "pause" else "")
+        if position.isdigit() and (int(position) >= n or int(position) in settings.dead):
+            raise BadInput(f"--faults: {fault}: {position} is not a live position among {n} nodes, 0 to {n - 1}")
+        if int(own.get("rank", 1)) > n - len(settings.dead):
+            raise BadInput(f"--faults: {fault}: there are only {n - len(settings.dead)} live nodes at n = {n}")
+        if fault.name == "crash-at" and own[""] not in kinds:
+            raise BadInput(f"--faults: {fault}: nobody sends {own['']!r}; kinds of message are {', '.join(kinds)}")
 
 
 def make_scenario(settings: Settings, algorithm: str, n: int, fault: str, rep: int, delta: float) -> Scenario:

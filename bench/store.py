@@ -136,7 +136,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError):
-        raise BadInput(f"{str(folder)!r} is no run: it has no readable manifest.json") from None
+        raise BadInput(
+            f"{str(folder)!r} is no run: it has no readable manifest.json; the newest is results/latest"
+        ) from None
     if manifest.get("schema") != SCHEMA:
         raise BadInput(f"{str(folder)!r} has schema {manifest.get('schema')}; this version reads schema {SCHEMA}")
     return manifest

@@ -1,20 +1,17 @@
 """Calibration: the delta that follows, hops counted, peers that run, and limits refused in one line."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from bench import calibrate
-from bench.calibrate import BURST, Comparison, Limits, check_limits, measure_delta, measure_hop
+from bench.calibrate import BURST, Limits, check_limits, measure_delta, measure_hop
 from bench.engines.processes import HarnessError, Processes
 from bench.engines.processes import memory as shm
 from bench.engines.processes.summary import records
-from bench.peers import NoPeer, compile_pipe_ring, time_bare_forks, time_pipe_ring
 from bench.scenario import Scenario
 
 
@@ -88,37 +85,6 @@ def test_hops_are_refused_where_they_cannot_be_counted(burster: Processes) -> No
     observation.nodes[0].log = b""
     with pytest.raises(HarnessError, match=r"nodes elected \[0, 1\] times"):
         calibrate.time_announcement(observation)
-
-
-@pytest.mark.parametrize("batch", [False, True])
-def test_the_peer_in_c_runs(tmp_path: Path, batch: bool) -> None:
-    try:
-        program = compile_pipe_ring(tmp_path)
-    except NoPeer as reason:
-        pytest.skip(str(reason))
-    assert 1e-8 < time_pipe_ring(program, 8, 20, batch and sys.platform == "linux") < 0.01
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system keeps nobody on a core")
-def test_nodes_on_one_core_are_let_go_again(burster: Processes) -> None:
-    pids, cores = burster.open(3).pids, os.sched_getaffinity(0)
-    with calibrate.on_one_core(burster):
-        assert {len(os.sched_getaffinity(pid)) for pid in (0, *pids)} == {1}
-    assert [os.sched_getaffinity(pid) for pid in (0, *pids)] == [cores] * 4
-
-
-def test_a_missing_compiler_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NoPeer, match="no C compiler found"):
-        compile_pipe_ring(tmp_path)
-
-
-def test_bare_forks_run() -> None:
-    assert 0 < time_bare_forks(8) < 5
-
-
-def test_a_ratio_is_the_median_of_pairs() -> None:
-    assert Comparison((1.0, 4.0, 9.0), (1.0, 2.0, 3.0)).ratio == 2.0
 
 
 # -- the machine and its limits

@@ -650,7 +650,7 @@ def textbook(**changes: Any) -> list[Trial]:
             "elect_s": hops,
             "agree_s": 0.0,
         }
-        planned = {"faults_planned": int(fault != "none"), "faults_fired": int(fault != "none")}
+        planned: dict[str, Any] = {"faults_planned": int(fault != "none"), "faults_fired": int(fault != "none")}
         if "delay" in fault:
             planned |= {"ids": ",".join(map(str, range(1, n + 1))), "initiators": ",".join(map(str, range(n)))}
         if name == "lamport":

@@ -90,7 +90,7 @@ def simulated(*words: Any, **options: Any) -> Log:
 
 
 def real(engine: Processes, *words: Any, **options: Any) -> Log:
-    scenario = plan_trial(*words, delta=0.05, **options)
+    scenario = plan_trial(*words, **{"delta": 0.05, **options})
     observation = engine.observe(scenario)
     execution = summarise(observation, scenario)
     row, _ = make_row(execution, scenario, "", 0, 0, "processes")
@@ -280,11 +280,11 @@ def check_trace_events(document: bytes) -> None:
         for (_, end), (begin, _) in pairwise(sorted(lane)):
             assert end <= begin + 1e-6, "slices of a thread nest or follow one another"
     assert flows["s"].keys() == flows["f"].keys()
-    for key, start in flows["s"].items():
-        finish = flows["f"][key]
+    for flow, start in flows["s"].items():
+        finish = flows["f"][flow]
         assert start["ts"] <= finish["ts"]
-        for end in (start, finish):
-            assert any(a <= end["ts"] < b for a, b in slices[end["pid"], end["tid"]]), "a flow binds to a slice"
+        for tip in (start, finish):
+            assert any(a <= tip["ts"] < b for a, b in slices[tip["pid"], tip["tid"]]), "a flow binds to a slice"
     for pair in spans.values():
         assert [entry["ph"] for entry in pair] == ["b", "e"]
         assert pair[0]["ts"] <= pair[1]["ts"]

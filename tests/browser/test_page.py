@@ -16,8 +16,7 @@ import pytest
 api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: make test-browser installs it")
 ROOT = Path(__file__).parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-if CHROMIUM is None:
-    pytest.skip("there is no Chromium: apt-get install chromium", allow_module_level=True)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt-get install chromium")
 SCREENS = {"laptop": (1440, 900), "phone": (390, 844)}
 PROFILE = """
 algorithms = ["bully", "ring", "lamport", "chang_roberts", "randomized", "raft"]

@@ -74,9 +74,9 @@ class Processes:
             raise HarnessError(reply.reason)
         return reply
 
-    def open(self, n: int) -> Opened:
-        """Replace the cluster, if there is one, by a fresh one of n nodes."""
-        opened = self.ask(Open(n, self.algorithms))
+    def open(self, n: int, logging: bool = True) -> Opened:
+        """Replace the cluster, if there is one, by a fresh one of n nodes; they keep event logs if `logging`."""
+        opened = self.ask(Open(n, self.algorithms, logging))
         assert isinstance(opened, Opened)
         self.n, self.opened = n, opened
         return opened

@@ -35,10 +35,14 @@ PATIENCE = 10.0  # seconds that a node may take to acknowledge an order before i
 
 
 class Open(msgspec.Struct, tag=True):
-    """Have a cluster of n nodes ready; the pages of `algorithms` are loaded before the forks."""
+    """Have a cluster of n nodes ready; the pages of `algorithms` are loaded before the forks.
+
+    Without `logging` there are no event logs, and so no times: that is for measuring what they cost.
+    """
 
     n: int
     algorithms: tuple[str, ...]
+    logging: bool = True
 
 
 class Run(msgspec.Struct, tag=True):
@@ -120,11 +124,12 @@ class Cluster:
     Parameters:
         n: number of nodes.
         parent: the connection to the parent, which nodes must not keep.
+        logging: whether nodes keep event logs.
     """
 
-    def __init__(self, n: int, parent: Connection) -> None:
+    def __init__(self, n: int, parent: Connection, logging: bool = True) -> None:
         self.n, self.parent = n, parent
-        self.memory = Memory(n, min(16 * n + 100_000, LOG_BYTES // shm.RECORD.size // n))
+        self.memory = Memory(n, min(16 * n + 100_000, LOG_BYTES // shm.RECORD.size // n) if logging else 0)
         self.words = self.memory.words
         self.pipes = [Pipe(duplex=False) for _ in range(n)]
         self.inboxes = [reader.fileno() for reader, _ in self.pipes]
@@ -415,13 +420,13 @@ class Cluster:
 
     def perform(self, scenario: Scenario, observation: Observation, deadline: float) -> list[tuple[int, ...]]:
         """Drive the nodes through the trial; returns everybody's words at the start of the measured interval."""
-        plan, live, seed = scenario.plan, scenario.live, scenario.seed
+        plan, live = scenario.plan, scenario.live
         self.fallen, self.vigilance = [], 0.02 if plan.ambush is None else 0.001
         self.incarnations.clear()
         if plan.ambush is not None:
             self.load_claim()
         observation.planned = plan.planned
-        initiators = choose_initiators(scenario.initiators, live, seed)
+        initiators = scenario.starters
         armed = live if plan.settled else initiators
         self.command(wire.RESET, live, armed, flags=0 if plan.settled else wire.BEGINS)
         self.await_acknowledgements(live)
@@ -663,7 +668,7 @@ def serve(connection: Connection) -> None:
                 for name in request.algorithms:
                     find_algorithm(name)
                 began = time.monotonic()
-                cluster = Cluster(request.n, connection)
+                cluster = Cluster(request.n, connection, request.logging)
                 policy = "SCHED_BATCH" if hasattr(os, "SCHED_BATCH") else "default"
                 pids = tuple(cluster.pids[p] for p in range(request.n))
                 reply = Opened(time.monotonic() - began, policy, pids)

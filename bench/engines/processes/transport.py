@@ -56,13 +56,15 @@ class Transport:
     def begin(self) -> None:
         """The weather is in force from now on."""
         weather = self.plan.weather
+        self.write = int(weather.write * 1e9)
+        self.stormy = bool(weather.loss or weather.duplicate or weather.reorder or weather.delay or weather.write)
+        self.calm = not (self.stormy or self.cut)
+        if not self.stormy:
+            return  # to seed a generator is a fifth of a node's reset
         self.rng = random.Random(f"{self.seed}/weather/{self.position}")
         self.delay: LinkSampler | None = make_link_sampler(weather.delay, 1.0, self.rng) if weather.delay else None
         self.last: dict[Position, int] = {}  # when the last frame on each link is due
         self.overtaken: dict[Position, list[bytes]] = {}
-        self.write = int(weather.write * 1e9)
-        self.stormy = bool(weather.loss or weather.duplicate or weather.reorder or weather.delay or weather.write)
-        self.calm = not (self.stormy or self.cut)
 
     def cut_off(self, peers: set[Position]) -> None:
         """Nothing reaches `peers` any more; nobody is cut off if there are none."""

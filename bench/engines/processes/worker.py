@@ -43,6 +43,10 @@ def die_with_parent(parent: int) -> bool:
     return True
 
 
+def log_nothing(*record: object) -> None:
+    """In place of `Worker.write_log` where no log is kept."""
+
+
 class Worker:
     """One node process.
 
@@ -62,6 +66,8 @@ class Worker:
         self.position, self.inbox, self.memory, self.claim = position, inbox, memory, claim
         self.words, self.first = memory.words, memory.word(position)
         self.log_start, self.log_capacity = memory.log_offset(position), memory.capacity
+        if not memory.capacity:
+            self.write_log = log_nothing  # type: ignore[assignment]
         self.generation = -1
         self.timers: dict[str, int] = {}
         self.ready: list[Callable[[], None]] = []

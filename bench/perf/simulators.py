@@ -1,39 +1,51 @@
-"""How fast the simulator is: the same ring election in SimPy's own idiom, in bare SimPy events and in two heap loops."""
+"""Peers of the simulator: the same ring election in SimPy's own idiom, in bare SimPy events and in two loops on a heap.
+
+python -m bench.perf.simulators 1000000         one election in virtual time: messages, seconds, peak memory in bytes
+"""
 
 import random
+import resource
+import sys
 import time
 from collections.abc import Callable, Generator
 from heapq import heappop, heappush
 from math import floor
-from statistics import median
 from typing import Any
-
-import simpy
 
 from bench.engines.simulate import Simulate
 from bench.scenario import Scenario
 
-Benchmark = Any  # BenchmarkFixture.pedantic has no types
 N = 10_000
-IDS = list(range(1, N + 1))
-random.Random(1).shuffle(IDS)
+
+
+def make_scenario(n: int) -> Scenario:
+    """Chang-Roberts on n nodes in random order, all of which start."""
+    ids = list(range(1, n + 1))
+    random.Random(1).shuffle(ids)
+    return Scenario(algorithm="chang_roberts", ids=tuple(ids), seed=1, delta=0.001, horizon=1e9)
+
+
+SCENARIO = make_scenario(N)
+IDS = SCENARIO.ids
 
 
 def ours() -> int:
-    scenario = Scenario(algorithm="chang_roberts", ids=tuple(IDS), seed=1, delta=0.001, horizon=1e9)
-    return sum(Simulate().run(scenario).sent.values())
+    """The suite's simulator, with all that it counts."""
+    return sum(Simulate().run(SCENARIO).sent.values())
 
 
 def simpy_idiom() -> int:
     """A process and a Store a node; each hop takes a timeout of its own."""
+    import simpy
+
     environment, sent, delay = simpy.Environment(), 0, random.Random(1).random
     stores = [simpy.Store(environment) for _ in IDS]
 
-    def hop(target: int, msg: tuple[str, int]) -> Generator[simpy.Event, Any, None]:
+    def hop(target: int, msg: tuple[str, int]) -> Generator[Any, Any, None]:
         yield environment.timeout(delay())
         yield stores[target].put(msg)
 
-    def node(position: int) -> Generator[simpy.Event, Any, None]:
+    def node(position: int) -> Generator[Any, Any, None]:
         nonlocal sent
         identity, after = IDS[position], (position + 1) % N
         sent += 1
@@ -58,6 +70,8 @@ def simpy_idiom() -> int:
 
 def simpy_events() -> int:
     """Bare SimPy events with a callback each."""
+    import simpy
+
     environment, sent, delay = simpy.Environment(), 0, random.Random(1).random
 
     def send(target: int, leader: bool, value: int) -> None:
@@ -168,23 +182,24 @@ def written_by_hand() -> int:
     return order - N
 
 
-def clock(run: Callable[[], int], expected: int) -> float:
-    """Seconds of one run, which must send as many messages as the others."""
+def time_election(run: Callable[[], int], messages: int) -> float:
+    """Seconds of one run, which must send as many messages as it should."""
     began = time.perf_counter()
     sent = run()
     taken = time.perf_counter() - began
-    assert sent == expected
+    assert sent == messages, f"{run.__name__} sent {sent} messages, not {messages}"
     return taken
 
 
-def test_one_election_beside_simpy_and_a_bare_heap(benchmark: Benchmark) -> None:
-    expected = ours()
-    runs = (ours, simpy_idiom, simpy_events, bare_heap, written_by_hand)
-    times = [[clock(run, expected) for run in runs] for _ in range(5)]
-    benchmark.pedantic(ours, rounds=3)
-    benchmark.extra_info["messages"] = expected
-    benchmark.extra_info["messages a second"] = round(expected / median(row[0] for row in times))
-    for name, column in (("SimPy's idiom", 1), ("SimPy's events", 2)):
-        benchmark.extra_info[f"times faster than {name}"] = round(median(row[column] / row[0] for row in times), 2)
-    for name, column in (("a bare heap", 3), ("a loop written by hand", 4)):
-        benchmark.extra_info[f"times {name}"] = round(median(row[0] / row[column] for row in times), 2)
+def simulate_many(n: int) -> tuple[int, float, int]:
+    """One election of n in virtual time: messages, seconds, and the most memory that this process had, in bytes."""
+    scenario = make_scenario(n)
+    began = time.perf_counter()
+    sent = sum(Simulate().run(scenario).sent.values())
+    taken = time.perf_counter() - began
+    unit = 1024 if sys.platform == "linux" else 1
+    return sent, taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+if __name__ == "__main__":
+    print(*simulate_many(int(sys.argv[1])))
