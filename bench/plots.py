@@ -239,7 +239,7 @@ def _gap(nodes: Sequence[int]) -> float:
 def _nudges(results: Results) -> dict[str, float]:
     """Factors on n that set the algorithms' points side by side where they would cover one another."""
     count = len(results.algorithms)
-    step = min(0.04, 0.5 * _gap(list(set(results.finished["n"]))) / count)
+    step = min(0.04, 0.5 * _gap(results.sizes) / count)
     return {name: math.exp((i - (count - 1) / 2) * step) for i, name in enumerate(results.algorithms)}
 
 
@@ -275,10 +275,6 @@ def _draw_points(
     )
 
 
-def _finished_faults(results: Results) -> list[str]:
-    return [fault for fault in results.faults if fault in set(results.finished["fault"])]
-
-
 @mpl.rc_context(LOOK)
 def plot_messages_by_n(results: Results) -> Figure:
     """Messages against n, log-log, a panel a fault: medians, whiskers from least to most, theory's lines, lower bounds.
@@ -286,7 +282,7 @@ def plot_messages_by_n(results: Results) -> Figure:
     Raises:
         ValueError: if no trial finished.
     """
-    nodes, nudges = sorted(set(results.finished["n"])), _nudges(results)
+    nodes, nudges = results.sizes, _nudges(results)
     grid = sorted({*nodes, *(round(n) for n in np.geomspace(nodes[0], nodes[-1], 60))})
     drawn = {
         (name, fault): results.theory(name, fault, grid) for name in results.algorithms for fault in results.faults
@@ -349,11 +345,19 @@ def plot_latency_by_n(results: Results) -> Figure:
 def _finish_panel(axis: Axes, results: Results, fault: str, column: str, scale: float) -> None:
     """Scales and ticks of a panel of `column` times `scale` over n, and a word where it has nothing to show."""
     axis.set_title(fault_label(fault))
-    _set_node_axis(axis, sorted(set(results.finished["n"])))
+    _set_node_axis(axis, results.sizes)
     _set_value_axis(axis, "y", results.finished[column] * scale)
     axis.yaxis.set_tick_params(labelleft=True)
     if not results.finished.loc[results.finished["fault"] == fault, column].notna().any():
         axis.text(0.5, 0.5, "no trial to show", transform=axis.transAxes, ha="center", color=_GREY)
+
+
+def _thin(sample: "pd.Series[float]") -> tuple["np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]:
+    """Values of a sample, and how many of it each stands for: of a large one some 100 and, one by one, the largest 30."""
+    values = np.sort(sample.to_numpy(dtype=float))
+    kept = np.unique([*np.linspace(0, len(values) - 1, 100).astype(int), *range(len(values))[-30:]])
+    kept = np.arange(len(values)) if len(values) <= 150 else kept
+    return values[kept], np.diff(kept, prepend=-1)
 
 
 @mpl.rc_context(LOOK)
@@ -363,7 +367,7 @@ def plot_latency_by_share(results: Results) -> Figure:
     Raises:
         ValueError: if no trial finished.
     """
-    faults = _finished_faults(results)
+    faults = results.ran
     subtitle = _describe(
         results, "left: share of trials that took at most so long", "right: the slowest, enlarged", "marker: median"
     )
@@ -375,8 +379,10 @@ def plot_latency_by_share(results: Results) -> Figure:
         rows = rows.dropna(subset="latency_s")
         for name, sample in rows.groupby("algorithm", sort=False)["latency_s"]:
             colour, marker, line = algorithm_style(str(name))
-            body.ecdf(sample * 1e3, color=colour, linestyle=line, linewidth=1.4)
-            tail.ecdf(sample * 1e3, complementary=True, color=colour, linestyle=line, linewidth=1.4)
+            values, weights = _thin(sample)
+            look: Any = {"weights": weights, "color": colour, "linestyle": line, "linewidth": 1.4}
+            body.ecdf(values * 1e3, **look)
+            tail.ecdf(values * 1e3, complementary=True, **look)
             for axis in (body, tail):
                 axis.plot(
                     sample.median() * 1e3, 0.5, color=colour, marker=marker, markersize=6, markeredgecolor="white"
@@ -439,7 +445,7 @@ def _draw_bars(axis: Axes, bars: dict[str, list[Segment]], write: Callable[[floa
 
 def _bar_sheet(results: Results, title: str, subtitle: str, handles: Sequence[Artist]) -> tuple[Figure, list[Axes]]:
     """A sheet with a panel of bars for each fault under which trials finished."""
-    faults = _finished_faults(results)
+    faults = results.ran
     size = (5.2, 0.85 + 0.56 * len(results.algorithms))
     figure, axes = _sheet(title, subtitle, handles, len(faults), size, columns=2)
     for axis, fault in zip(axes, faults, strict=True):
@@ -471,7 +477,7 @@ def plot_messages_by_kind(results: Results) -> Figure:
     subtitle = _describe(results, "mean number of messages in one election by kind, total at the bar's end")
     title = find_announcements(results, headline_faults(results)[-1])
     figure, axes = _bar_sheet(results, title, subtitle, handles)
-    for axis, fault in zip(axes, _finished_faults(results), strict=True):
+    for axis, fault in zip(axes, results.ran, strict=True):
         kinds = count_kinds(results, fault, results.largest_n(fault))
         bars = {name: _kind_segments(name, kinds[kinds["algorithm"] == name]) for name in results.algorithms}
         _draw_bars(axis, bars, format_count, "messages per election")
@@ -492,7 +498,7 @@ def plot_phases_by_algorithm(results: Results) -> Figure:
     subtitle = _describe(results, "median of each phase, their sum at the bar's end")
     title = find_longest_phase(results, headline_faults(results)[-1])
     figure, axes = _bar_sheet(results, title, subtitle, handles)
-    for axis, fault in zip(axes, _finished_faults(results), strict=True):
+    for axis, fault in zip(axes, results.ran, strict=True):
         cells = results.at(fault, results.largest_n(fault)).reindex(results.algorithms)
         bars = {
             str(name): [Segment(phase, 1e3 * row[phase], *_PHASE_STYLES[phase]) for phase in row.dropna().index]
@@ -522,7 +528,7 @@ class Strip(NamedTuple):
 def _fault_rows(results: Results, column: str | None = None) -> dict[str, pd.DataFrame]:
     """The finished trials at the largest common n, by label of the fault; only faults with values above 0, if asked."""
     shown, rows = {}, results.finished
-    sizes = {fault: results.largest_n(fault) for fault in _finished_faults(results)}
+    sizes = {fault: results.largest_n(fault) for fault in results.ran}
     for fault, n in sizes.items():
         trials = rows[(rows["fault"] == fault) & (rows["n"] == n)]
         label = results.label(fault) + (f", n = {n}" if len(set(sizes.values())) > 1 else "")
@@ -543,7 +549,7 @@ def _set_fault_axis(axis: Axes, labels: Sequence[str]) -> None:
 
 
 def _sizes(results: Results) -> str:
-    sizes = sorted({results.largest_n(fault) for fault in _finished_faults(results)})
+    sizes = sorted({results.largest_n(fault) for fault in results.ran})
     return "n = " + ", ".join(map(str, sizes))
 
 
@@ -594,7 +600,7 @@ def _draw_lane(axis: Axes, name: str, sample: "pd.Series[float]", y: float, heig
             capprops=line,
             medianprops=line,
         )
-    points = sample if len(sample) <= MOST_POINTS else sample.iloc[np.argsort(sample)[[*range(-5, 0)]]]
+    points = sample if len(sample) <= MOST_POINTS else sample.nlargest(5)
     axis.plot(points, [y] * len(points), ".", color=colour, markersize=4, alpha=0.6, markeredgewidth=0)
     axis.plot(sample.median(), y, marker, color=colour, markersize=5.5, markeredgecolor="white", markeredgewidth=0.5)
 
@@ -776,7 +782,7 @@ def plot_cost_by_n(results: Results) -> Figure:
                 cells = spread.unstack().set_axis(["low", "middle", "high"], axis=1)
                 _draw_points(axis, name, cells, ("middle", "low", "high"), nudges[name])
         axis.set(title=label)
-        _set_node_axis(axis, sorted(set(results.finished["n"])))
+        _set_node_axis(axis, results.sizes)
         _set_value_axis(axis, "y", rows[column].dropna())
     return figure
 

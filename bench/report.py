@@ -238,7 +238,7 @@ def _summary_row(name: str, cell: "pd.Series[Any]", fault: str) -> dict[str, Any
 def _summary_groups(results: Results) -> list[dict[str, Any]]:
     """The summary at the largest common n, a group a fault, as text."""
     groups = []
-    for fault in dict.fromkeys(results.finished["fault"]):
+    for fault in results.ran:
         n = results.largest_n(fault)
         rows = [_summary_row(str(name), cell, fault) for name, cell in results.at(fault, n).iterrows()]
         groups.append({"title": f"{fault_label(fault)}, n = {n}", "fault": fault, "n": n, "rows": rows})
@@ -517,7 +517,7 @@ def _context(results: Results) -> dict[str, Any]:
         "faults": faults,
         "plain": len(results.plain.trials),
         "troubles": _troubles(results.plain),
-        "errors": list(dict.fromkeys(error for error in trials["error"] if error))[:3],
+        "errors": [error for error in trials["error"].unique() if error][:3],
         "facts": _facts(results),
         "command": results.manifest.get("command"),
         "rebuild": "election-bench report " + shlex.quote(f"results/{folder.name}"),
