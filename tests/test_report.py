@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.image import imread
 from matplotlib.patches import Rectangle
 from rich.console import Console
 
@@ -719,3 +720,20 @@ def test_the_leader_timeline_comes_from_the_events(tmp_path: Path) -> None:
     bars = [patch for patch in axis.patches if isinstance(patch, Rectangle) and patch.get_facecolor()[:3] == bully]
     led = {round(bar.get_y() + bar.get_height() / 2) for bar in bars}
     assert led == {1, 2}  # 3 led, was killed, and 2 leads
+
+
+ROOT = Path(__file__).parent.parent
+SHOWN = sorted(set(re.findall(r"results/reference/figures/(\w+)\.png", (ROOT / "README.md").read_text())))
+
+
+@pytest.mark.parametrize("stem", SHOWN)
+def test_a_figure_of_the_readme_is_drawn_from_the_rows_beside_it(tmp_path: Path, stem: str) -> None:
+    results = load_results(ROOT / "results" / "reference")
+    (plot,) = (plot for plot, _, _ in FIGURES if plot.__name__ == f"plot_{stem}")
+    save_figure(plot(results.headline), tmp_path / stem)
+    stored = ROOT / "results" / "reference" / "figures" / stem
+    again, hint = tmp_path / stem, "it has changed: look at it, then election-bench report results/reference"
+    assert again.with_suffix(".svg").read_bytes() == stored.with_suffix(".svg").read_bytes(), hint
+    one, other = (np.asarray(imread(path.with_suffix(".png")), dtype=float) for path in (again, stored))
+    assert one.shape == other.shape, hint
+    assert np.abs(one - other).max() < 0.02, hint
