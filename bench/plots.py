@@ -275,6 +275,12 @@ def _draw_points(
     )
 
 
+def _panels(results: Results) -> tuple[int, tuple[float, float], int]:
+    """How many panels over n there are, one a fault, how large they are (inches) and how many stand side by side."""
+    count = len(results.faults)
+    return (count, (3.8, 3.6), 3) if count == 3 else (count, (4.6, 3.9), 2)
+
+
 @mpl.rc_context(LOOK)
 def plot_messages_by_n(results: Results) -> Figure:
     """Messages against n, log-log, a panel a fault: medians, whiskers from least to most, theory's lines, lower bounds.
@@ -300,7 +306,7 @@ def plot_messages_by_n(results: Results) -> Figure:
     subtitle = _describe(results, "messages of one election", "median, whiskers from least to most")
     handles = [*_algorithm_handles(results), *keys]
     title = find_fewest_messages(results, headline_faults(results)[-1])
-    figure, axes = _sheet(title, subtitle, handles, len(results.faults), (4.6, 3.9), 2, share=True)
+    figure, axes = _sheet(title, subtitle, handles, *_panels(results), share=True)
     for axis, fault in zip(axes, results.faults, strict=True):
         for bound in bounds[fault]:
             dead = int(told_fault(fault) == "leader-crash")
@@ -332,7 +338,7 @@ def plot_latency_by_n(results: Results) -> Figure:
         results, "time from start, or first suspicion, to the last live node's agreement", "median, 95% interval"
     )
     title = find_fastest(results, headline_faults(results)[-1])
-    figure, axes = _sheet(title, subtitle, _algorithm_handles(results), len(results.faults), (4.6, 3.9), 2, share=True)
+    figure, axes = _sheet(title, subtitle, _algorithm_handles(results), *_panels(results), share=True)
     for axis, fault in zip(axes, results.faults, strict=True):
         for name in results.algorithms:
             cells = results.over_n(name, fault)[["latency", "latency_low", "latency_high"]] * 1e3

@@ -302,7 +302,8 @@ def _keep_figure(folder: Path, stem: str, figure: Figure, caption: str, rows: Se
     encoded = base64.b64encode((folder / "figures" / f"{stem}.svg").read_bytes()).decode()
     title = figure.texts[0].get_text().replace("\n", " ")
     source = f"data:image/svg+xml;base64,{encoded}"
-    return {"stem": stem, "source": source, "alt": title, "caption": caption, "rows": rows}
+    entry = {"stem": stem, "source": source, "alt": title, "caption": caption, "rows": rows}
+    return entry | {"width": f"{6.2 * figure.get_figwidth():.1f}rem"}  # letters of one size in all
 
 
 def _draw_figures(results: Results, figures: Figures) -> list[Entry]:
