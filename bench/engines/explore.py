@@ -365,7 +365,7 @@ class System:
         dead = [position for position in range(n) if state[position] <= DEAD]
         for position in dead:
             if state[position] < DEAD:
-                others = Recover(tuple(other for other in dead if other != position))
+                others = Recover(tuple(other for other in dead if other != position and not self.endless))
                 moves.append(Move(position, self.events(others), recovers=True))
         if not deadly:
             return moves
@@ -635,6 +635,8 @@ class System:
         after[-2] = self.clocks(tuple(timer for timer in self.clocks.things[after[-2]] if timer[1] != position))
         for link in self.into[position]:
             after[link] = EMPTY
+        if self.endless:
+            return  # nobody is told: nodes find out by themselves
         suspicion = self.events(Suspect(position))
         for survivor in range(self.n):
             if after[survivor] > DEAD:
@@ -644,7 +646,7 @@ class System:
     def welcome(self, after: list[int], position: Position) -> None:
         """A node is back: its links say so before anything else. If it was the last, who is down stays dead."""
         after[-3] += 1
-        for other in range(self.n):
+        for other in range(self.n) if not self.endless else ():
             if after[other] > DEAD and other != position:
                 link = self.n + position * self.n + other
                 after[link] = self.contents((*self.contents.things[after[link]], self.events(Trust(position))))
@@ -697,7 +699,8 @@ class System:
             for position in range(self.n):
                 if position != move.position and after[position] > DEAD:
                     other = self.local(after[position])
-                    if other.key == mine.key and other.node.leader not in (None, mine.node.leader):
+                    same = (other.key[0], other.node.term) == (mine.key[0], mine.node.term)
+                    if same and other.node.leader not in (None, mine.node.leader):
                         both = mine.node.leader == mine.node.id and other.node.leader == other.node.id
                         if both or not self.recoveries:
                             return (
