@@ -14,7 +14,6 @@ from bench.engines.processes.summary import summarise
 from bench.observe import Execution
 from bench.scenario import Scenario, find_algorithm
 
-
 LARGE = 1024  # nodes; on a larger ring, if nothing fails, each has pipes to its neighbours alone
 
 

@@ -26,6 +26,9 @@ from bench.scenario import Scenario, choose_initiators, find_algorithm, node_mak
 
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)  # loaded once, before the forks: a seventh of a start
+pack_record, pack_header, unpack_header = shm.RECORD.pack_into, wire.HEADER.pack, wire.HEADER.unpack_from
+RECORD_SIZE, HEADER_SIZE, PIPE_BUF = shm.RECORD.size, wire.HEADER.size, wire.PIPE_BUF
+MORE, ORDER, DETECTOR = wire.MORE, wire.ORDER, wire.DETECTOR
 _decode_scenario = msgspec.msgpack.Decoder(Scenario).decode
 
 
@@ -64,10 +67,11 @@ class Worker:
     ) -> None:
         self.position, self.inbox, self.memory, self.claim = position, inbox, memory, claim
         self.words, self.first = memory.words, memory.word(position)
-        self.log_start, self.log_capacity = memory.log_offset(position), memory.capacity
+        self.map, self.log_start, self.log_capacity = memory.map, memory.log_offset(position), memory.capacity
         if not memory.capacity:
             self.write_log = log_nothing  # type: ignore[assignment]
         self.generation = -1
+        self.sequence = self.aside = self.handled = 0
         self.timers: dict[str, int] = {}
         self.ready: list[Callable[[], None]] = []
         self.launcher = launcher
@@ -175,9 +179,9 @@ class Worker:
         if self.logged == self.log_capacity:
             self.words[self.first + shm.LOG_LOST] += 1
             return
-        shm.RECORD.pack_into(
-            self.memory.map,
-            self.log_start + self.logged * shm.RECORD.size,
+        pack_record(
+            self.map,
+            self.log_start + self.logged * RECORD_SIZE,
             now,
             what,
             kind,
@@ -364,21 +368,23 @@ class Worker:
 
     def receive(self, data: bytes) -> None:
         """Handle every frame of one read."""
-        offset, unpack, words, traffic = 0, wire.HEADER.unpack_from, self.words, self.first + shm.TRAFFIC
-        while offset < len(data):
-            length, flags, kind, generation, source, excluded, sequence, depth, number, port, sent_ns = unpack(
+        offset, end, words = 0, len(data), self.words
+        traffic, received = self.first + shm.TRAFFIC, self.first + shm.RECEIVED
+        while offset < end:
+            length, flags, kind, generation, source, excluded, sequence, depth, number, port, sent_ns = unpack_header(
                 data, offset
             )
-            start, offset = offset + wire.HEADER.size + 2 * excluded, offset + length
-            if flags & wire.ORDER:
+            start, offset = offset + HEADER_SIZE + 2 * excluded, offset + length
+            if flags & ORDER:
+                words[traffic] = (self.sequence - self.aside) << 32 | self.handled
                 self.obey(kind, generation, sequence, number, port)
                 continue
             if generation != self.generation:
                 continue
             body = data[start:offset]
-            if flags & wire.MORE or source in self.pieces:
+            if flags & MORE or source in self.pieces:
                 body = self.pieces.pop(source, b"") + body
-                if flags & wire.MORE:
+                if flags & MORE:
                     self.pieces[source] = body
                     continue
             if self.ready:
@@ -394,9 +400,9 @@ class Worker:
                 self.max_hop = words[self.first + shm.MAX_HOP] = now - sent_ns
             if depth > self.depth:
                 self.depth = depth
-            words[self.first + shm.RECEIVED] += 1
+            words[received] += 1
             self.write_log(now, shm.RECEIVE, kind, source, sequence, depth, number, len(body), 0, 0, b"")
-            if flags & wire.DETECTOR:
+            if flags & DETECTOR:
                 self.hear(source, kind, (number, down), body, now)
                 continue
             try:
@@ -410,7 +416,9 @@ class Worker:
             except Exception as error:
                 self.fail(f"{self.kinds[kind].__name__} from node {source}", error)
             self.handled += 1
-            words[traffic] = (self.sequence - self.aside) << 32 | self.handled
+        words[traffic] = (
+            self.sequence - self.aside
+        ) << 32 | self.handled  # late is safe: what is handled seems in flight
 
     def apply(self, now: int) -> None:
         """Carry out the effects of one event, in order."""
@@ -450,8 +458,8 @@ class Worker:
     def dispatch(self, peer: Position, kind: int, body: bytes, port: int, depth: int, now: int) -> None:
         """Send a message: log record, words, pipe, in that order. One of depth 0 is the detector's."""
         words, first, down, number, transport = self.words, self.first, self.down, self.key[0], self.transport
-        self.sequence += 1
-        sequence, size, copies = self.sequence, len(body), 1 if self.transport.calm else self.transport.decide(peer)
+        self.sequence = sequence = self.sequence + 1
+        size, copies = len(body), 1 if transport.calm else transport.decide(peer)
         self.write_log(now, shm.SEND, kind, peer, sequence, depth, number, size, 0, 0, body)
         if copies != 1:
             what, word = (shm.DUPLICATE, shm.DUPLICATED) if copies else (shm.DROP, shm.DROPPED)
@@ -463,17 +471,14 @@ class Worker:
         words[first + shm.BYTES + kind] += size
         if depth > words[first + shm.DEPTH]:
             words[first + shm.DEPTH] = depth
-        whole = wire.HEADER.size + len(down) + size
-        flags = 0 if depth else wire.DETECTOR
-        if whole <= wire.PIPE_BUF:  # nearly always; a list of frames would add a seventh to a burst
-            frame = (
-                wire.HEADER.pack(
-                    *(whole, flags, kind, self.generation, self.position, len(down) // 2),
-                    *(sequence, depth, number, port, now),
-                )
-                + down
-                + body
+        excluded = len(down)
+        whole = HEADER_SIZE + excluded + size
+        flags, generation, position = 0 if depth else DETECTOR, self.generation, self.position
+        if whole <= PIPE_BUF:  # nearly always; a list of frames would add a seventh to a burst
+            frame = pack_header(
+                whole, flags, kind, generation, position, excluded // 2, sequence, depth, number, port, now
             )
+            frame += down + body
             if transport.calm:
                 transport.transmit(peer, frame)
                 return
