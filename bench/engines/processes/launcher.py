@@ -25,7 +25,7 @@ from algorithms.model import Position
 from bench.engines.processes import memory as shm
 from bench.engines.processes import wire
 from bench.engines.processes.memory import Memory
-from bench.engines.processes.worker import Worker, die_with_parent
+from bench.engines.processes.worker import Worker, codec, die_with_parent
 from bench.faults import CUTS, LEADER, NOBODY, VICTIM, Plan, Strike
 from bench.observe import Fired, kinds_of
 from bench.scenario import Scenario, choose_initiators, find_algorithm
@@ -656,7 +656,7 @@ def serve(connection: Connection) -> None:
                     cluster.stop()
                     cluster = None
                 for name in request.algorithms:
-                    find_algorithm(name)
+                    codec(name)
                 began = time.monotonic()
                 cluster = Cluster(request.n, connection, request.ring, request.logging)
                 policy = "SCHED_BATCH" if hasattr(os, "SCHED_BATCH") else "default"
