@@ -176,7 +176,10 @@ class Cluster:
         """Start the node process of `position`."""
         self.words[self.memory.word(position) + shm.ACK] = 0
         launcher = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            raise Stuck(f"node {position} of {self.n} cannot be started: {error.strerror}") from None
         if pid:
             self.pids[position] = pid
             return
