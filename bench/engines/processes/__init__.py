@@ -94,9 +94,9 @@ class Processes:
 
     def observe(self, scenario: Scenario) -> Observation:
         """Run one trial and return everything seen of it."""
-        ring = scenario.n > LARGE and stays_on_ring(scenario)
+        ring = stays_on_ring(scenario)
         if self.n != scenario.n or (self.ring and not ring):
-            self.open(scenario.n, ring)
+            self.open(scenario.n, ring and scenario.n > LARGE)
         observation = self.ask(Run(scenario))
         assert isinstance(observation, Observation)
         return observation
