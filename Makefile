@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN ?= results/latest
 BIN := .venv/bin
 
-.PHONY: setup bench bench-quick bench-full bench-faults report regress check test test-slow perf clean
+.PHONY: setup bench bench-quick bench-full bench-faults report regress check test test-slow perf scale clean
 
 setup: .venv/installed
 
@@ -43,6 +43,9 @@ test-slow: setup
 
 perf: setup
 	$(BIN)/python -m bench.perf
+
+scale: setup
+	$(BIN)/python -m bench.perf.scale
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build *.egg-info
