@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN ?= results/latest
 BIN := .venv/bin
 
-.PHONY: setup bench bench-quick bench-full bench-faults report regress check test test-slow test-browser perf clean
+.PHONY: setup bench bench-quick bench-full bench-faults report regress check test test-slow test-browser perf scale clean
 
 setup: .venv/installed
 
@@ -47,6 +47,9 @@ test-browser: setup
 
 perf: setup
 	$(BIN)/python -m bench.perf
+
+scale: setup
+	$(BIN)/python -m bench.perf.scale
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build *.egg-info
