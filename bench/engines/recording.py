@@ -22,7 +22,7 @@ class Scribe(Monitor):
     """A monitor that also notes who enters which election."""
 
     def __init__(self, ids: tuple[Id, ...], recording: "Recording") -> None:
-        super().__init__(ids)
+        super().__init__(ids, recording.page.model)
         self.recording = recording
 
     def enter(self, time: int, position: Position, epoch: int) -> None:
