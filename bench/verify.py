@@ -12,7 +12,6 @@ import msgspec
 
 from algorithms import ALGORITHMS
 from algorithms.model import Id, Node, Position
-from bench.diagram import Arrow, Mark, Picture, draw_space_time
 from bench.engines.explore import (
     ENDLESS,
     SAVED,
@@ -28,7 +27,6 @@ from bench.engines.explore import (
     is_quiet,
 )
 from bench.events import Span
-from bench.plots import save_figure
 from bench.scenario import Scenario, choose_ids, choose_initiators, find_algorithm, trial_seed
 from bench.settings import BadInput, collect_parameters, split_words, whole_number
 
@@ -232,6 +230,9 @@ def write_trace(way: Way, ids: Sequence[Id]) -> str:
 
 def draw_way(way: Way, ids: Sequence[Id], title: str, stem: Path) -> None:
     """The space-time diagram of an execution as `stem`.svg and `stem`.png; time is counted in steps."""
+    from bench.diagram import Arrow, Mark, Picture, draw_space_time
+    from bench.plots import save_figure
+
     marks, arrows, flying = [], list[Arrow](), dict[tuple[Position, Position], list[Arrow]]()
     for time, step in enumerate(way.steps, 1):
         if step.what == "comes back":  # what was sent to it before is lost
