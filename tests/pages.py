@@ -1,6 +1,6 @@
 """Pages: the documentation as it is run. What it shows is what its own commands print, draw and write.
 
-All of a page happens in one folder, empty at first but for the reference run, from top to bottom:
+All of a page happens in one folder, empty at first but for the runs in `results/`, from top to bottom:
 
     ```python, first line `# name.py`       that file is written
     ```console                              commands after `$ `, each with what it prints and its exit code if not 0
@@ -11,13 +11,19 @@ All of a page happens in one folder, empty at first but for the reference run, f
 python -m tests.pages [method ...]      carries out all pages, or these, and writes into them what came of it
 """
 
+import contextlib
+import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from bench.__main__ import cli
+from bench.settings import BadInput
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "bench" / "docs"
@@ -26,6 +32,7 @@ PART = re.compile(
     r"^```(python|console|sh)\n(.*?)^```$|^<!-- \$ (.*?) -->\n.*?^<!-- end -->$", re.MULTILINE | re.DOTALL
 )
 FILE = re.compile(r"# ([\w.]+)\n")
+KEPT = ("reference", "classics")  # runs that lie in the repository
 TIMEOUT = 120  # seconds for one command
 
 
@@ -47,6 +54,19 @@ def carry_out(command: str, folder: Path) -> tuple[str, int]:
     )
     printed = re.sub(r"after \d+\.\d s", "after ... s", done.stdout.rstrip())
     return "\n".join(line.rstrip() for line in printed.splitlines()), done.returncode
+
+
+def draw(command: str, folder: Path) -> tuple[str, int]:
+    """What `carry_out` does, for `election-bench trace`, in this process: the library that draws is loaded once."""
+    said = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            cli.main(shlex.split(command)[1:], standalone_mode=False)
+        except SystemExit as end:
+            return said.getvalue(), int(end.code or 0)
+        except BadInput as error:
+            return str(error), 2
+    return said.getvalue(), 0
 
 
 def shorten(command: str) -> str:
@@ -80,14 +100,16 @@ def carry_out_page(text: str, folder: Path) -> str:
             body = "".join(f"{line}\n" for line in lines)
         else:
             for command in body.splitlines():
-                printed, code = carry_out(shorten(command), folder)
+                run = draw if command.startswith("election-bench trace ") else carry_out
+                printed, code = run(shorten(command), folder)
                 if code:
                     raise Failed(f"{command}\n{printed}\nexit code {code}")
         return f"```{kind}\n{body}```"
 
     (folder / "figures").mkdir()
     (folder / "results").mkdir()
-    (folder / "results" / "reference").symlink_to(ROOT / "results" / "reference")
+    for run in KEPT:
+        (folder / "results" / run).symlink_to(ROOT / "results" / run)
     return PART.sub(part, text)
 
 
