@@ -5,7 +5,10 @@ from algorithms.complete.lamport import Lamport
 from algorithms.complete.randomized import Randomized
 from algorithms.model import Node
 from algorithms.omega.omega import Omega
+from algorithms.quorum.paxos import Paxos
 from algorithms.quorum.raft import Raft
+from algorithms.quorum.viewstamped import Viewstamped
+from algorithms.quorum.zookeeper_fle import ZooKeeperFLE
 from algorithms.ring.chang_roberts import ChangRoberts
 from algorithms.ring.dolev_klawe_rodeh import DolevKlaweRodeh
 from algorithms.ring.franklin import Franklin
@@ -30,5 +33,8 @@ ALGORITHMS: dict[str, type[Node]] = {
     "higham_przytycka": HighamPrzytycka,
     "itai_rodeh": ItaiRodeh,
     "raft": Raft,
+    "zookeeper_fle": ZooKeeperFLE,
+    "paxos": Paxos,
+    "viewstamped": Viewstamped,
     "omega": Omega,
 }

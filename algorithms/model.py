@@ -136,6 +136,7 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
         ids: ids by position; on a ring position i sends to i + 1.
         initiators: live positions that start spontaneously, ascending.
         dead: positions that are down, ascending.
+        crashed: those of them whose crash the election is about.
         parameters: the page's parameters, parsed.
         draws: random numbers that each position drew, in order (pages that draw).
     """
@@ -143,6 +144,7 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
     ids: tuple[Id, ...]
     initiators: tuple[Position, ...]
     dead: tuple[Position, ...] = ()
+    crashed: tuple[Position, ...] = ()
     parameters: Mapping[str, Any] = {}
     draws: Mapping[Position, tuple[int, ...]] = {}
 
@@ -182,6 +184,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
         messages: exact count by kind, `Periodic` ones apart, for one arrangement of at least two live nodes (Bully: of
             any).
         exact: whether it holds in an arrangement; where it does not the schedule decides.
+        ranges: counts among which the schedule decides, by kind, for the kinds that are not in `messages`.
+        epochs: how many elections are opened until one ends well.
         leader: who is elected in one arrangement of at least two live nodes, or None where the schedule decides it.
         depth: exact length of the longest happened-before chain of messages, where the schedule does not decide it.
         all: bounds when every node starts.
@@ -202,6 +206,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     bits: str
     source: str
     exact: Callable[[Arrangement], bool] = lambda arrangement: True
+    ranges: Callable[[Arrangement], dict[str, range]] = lambda arrangement: {}
+    epochs: Callable[[Arrangement], int] = lambda arrangement: 1
     leader: Callable[[Arrangement], Id] | None = None
     depth: Callable[[Arrangement], int] | None = None
     drawn: type[Message] | None = None

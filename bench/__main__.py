@@ -261,7 +261,9 @@ def regress(
 @click.option("--crashes", default="1", show_default=True, help="How many nodes may crash, anywhere.")
 @click.option("--recoveries", default="0", show_default=True, help="How often one may come back, with what it saved.")
 @click.option("--late-timers", is_flag=True, help="Timers may fire at any time, as if the network were late.")
-@click.option("--epochs", help="Leave out elections later than this.  [default: 2 with --late-timers]")
+@click.option(
+    "--epochs", help="Leave out elections later than this.  [default: 2 with --late-timers, or if heartbeats never end]"
+)
 @click.option("--ids", default="all", show_default=True, help="All arrangements, or as in run.")
 @click.option("--initiators", default="all", show_default=True, help="Who starts, as in run.")
 @click.option("--param", multiple=True, help="An algorithm's own, such as bully.coordinator=lower; repeatable.")

@@ -85,6 +85,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return self.pulse is None and self.times is None
 
     @property
+    def starters(self) -> tuple[Position, ...]:
+        """Who wakes spontaneously: the initiators, or all, where something fails and nobody would tell the others."""
+        told = self.pulse is None or all(fault.name == "none" for fault in self.faults)
+        return choose_initiators(self.initiators if told else "all", self.live, self.seed)
+
+    @property
     def plan(self) -> Plan:
         """What shall happen, with nothing left to chance."""
         times = self.pulse or self.times
@@ -153,6 +159,7 @@ def node_maker(scenario: Scenario, steady: bool = False) -> Callable[[Position, 
     down = scenario.dead if reelected else ()
     key = (int(reelected), down)  # one tuple for all: a million nodes share it
     suffix = "/1" if reelected else ""  # of the seed that Reelection would give to its first page
+    told = page.model.failures == "minority"  # of who is down from the start
     anonymous = page.model.identity == "anonymous"
     circle = [p for p in range(len(ids)) if p not in down] if anonymous else []
     circle_ids = tuple(ids[p] for p in circle)
@@ -167,6 +174,8 @@ def node_maker(scenario: Scenario, steady: bool = False) -> Callable[[Position, 
             (links[NEXT],) if ports is ONE_PORT else links,
             key,
         )  # 192 bytes less for each of a million
+        if told and not incarnation:
+            node.suspected = frozenset(node.port_to(dead) for dead in scenario.dead)
         if anonymous:
             node.circle, node.place = circle_ids, bisect_left(circle, position)
         return node

@@ -272,7 +272,7 @@ class Question(msgspec.Struct, kw_only=True):
         crashes: how many times a node may crash.
         recoveries: how many times one that crashed may come back.
         late: whether timers may fire at any time.
-        epochs: later elections are left out; 0 means none are.
+        epochs: later elections are left out; 0 means none are, or as the page needs it.
         limit: states after which a search is given up.
         walks: wander so often instead of searching; 0 means search.
         schedule: replay this instead.
@@ -366,11 +366,12 @@ def describe_coverage(question: Question, system: System) -> str:
     )
     words += [f"up to {recoveries} recover{'ies' if recoveries > 1 else 'y'}, at any step"] if recoveries else []
     words += ["re-election included"] if crashes else []
-    if question.late:
+    if system.late:
         words += ["timers at any time"]
     elif any(isinstance(event, Timer) for event in system.events.things):
         words += ["timers only when nothing is in flight, in the order in which they are due"]
-    words += [f"at most {question.epochs} elections"] if question.epochs else []
+    words += [f"at most {system.epochs} elections"] if system.epochs else []
+    words += ["heartbeats left out"] if system.endless else []
     return ", ".join(words)
 
 
@@ -423,7 +424,8 @@ def look_everywhere(question: Question, system: System, head: str, write: Callab
     """Search one system and say what was found; returns the exit code."""
     found = explore(system, question.limit)
     if not found.fault:
-        kept = "safe, and every execution ends with one leader" if found.exhausted else "nothing wrong so far"
+        ending = "" if system.endless else ", and every execution ends with one leader"
+        kept = f"safe{ending}" if found.exhausted else "nothing wrong so far"
         ways = f"{found.states:,} states, {found.steps:,} steps, {found.ends:,} ends, longest execution {found.longest}"
         write(f"{head}: {kept} ({ways})")
         coverage = describe_coverage(question, system)

@@ -48,6 +48,7 @@ CHANG_ROBERTS, RANDOMIZED = "ring.chang_roberts", "complete.randomized"
 LELANN, HIRSCHBERG_SINCLAIR, FRANKLIN = "ring.lelann", "ring.hirschberg_sinclair", "ring.franklin"
 DOLEV_KLAWE_RODEH, PETERSON = "ring.dolev_klawe_rodeh", "ring.peterson"
 HIGHAM_PRZYTYCKA, ITAI_RODEH = "ring.higham_przytycka", "ring.itai_rodeh"
+RAFT, OMEGA = "quorum.raft", "omega.omega"
 
 MUTANTS = (
     without(BULLY, "Ok is skipped", "self.send(port, Ok(msg.epoch))"),
@@ -287,4 +288,45 @@ MUTANTS = (
     Mutant(ITAI_RODEH, "the one before wins", "self.elect(0)", "self.elect(1)", "claims"),
     Mutant(ITAI_RODEH, "everybody elects itself", "self.elect(msg.hop)", "self.elect(0)", "claims"),
     Mutant(ITAI_RODEH, "the way to the leader is not counted", "Leader(msg.hop + 1)", "Leader(msg.hop)", "claims"),
+    twice(RAFT, "votes are asked for twice", "self.broadcast(RequestVote(self.epoch + 1, *self.log))"),
+    Mutant(RAFT, "a vote is given twice", "self.voted in (0, port)", "True", "adversity"),
+    Mutant(
+        RAFT,
+        "half is a majority",
+        'if 2 * len(self.heard) > self.n and self.role == "c',
+        'if 2 * len(self.heard) >= self.n and self.role == "c',
+    ),
+    Mutant(RAFT, "a candidate does not vote for itself", "self.heard = role, {self.id}", "self.heard = role, set()"),
+    Mutant(
+        RAFT,
+        "refusals count",
+        "if msg.granted and msg.term == self.epoch and",
+        "if msg.term == self.epoch and",
+        "adversity",
+    ),
+    without(RAFT, "the term does not rise", "self.observe_term(self.epoch + 1)"),
+    Mutant(RAFT, "a later term deposes nobody", "self.resign()\n            self.epoch", "self.epoch", "adversity"),
+    Mutant(
+        RAFT,
+        "a heartbeat does not reset the timer",
+        'self.role = "follower"\n            self.wait()',
+        'self.role = "follower"',
+    ),
+    without(RAFT, "the winner keeps it to itself", "self.broadcast(AppendEntries(self.epoch))"),
+    Mutant(
+        RAFT,
+        "only one heartbeat comes",
+        "self.broadcast(Heartbeat(self.epoch))\n            self.set_timer",
+        "self.broadcast(Heartbeat(self.epoch))\n            0 and self.set_timer",
+    ),
+    Mutant(OMEGA, "the highest is trusted", "leader = min(", "leader = max(", "claims"),
+    Mutant(OMEGA, "nobody trusts oneself", "{self.id, *self.ports}", "{*self.ports}", "lone"),
+    Mutant(OMEGA, "everybody elects itself", "self.elect(leader)", "self.elect(self.id)", "claims"),
+    without(OMEGA, "nobody is suspected", "self.suspects.add(int(name))", "claims"),
+    Mutant(OMEGA, "a suspicion changes no mind", "(int(name))\n            self.trust()", "(int(name))", "claims"),
+    without(OMEGA, "who is suspected is so for ever", "self.suspects.remove(port)", "adversity"),
+    without(OMEGA, "who speaks does so once", 'self.set_timer("speak", self.period)', "claims"),
+    Mutant(OMEGA, "who wakes is silent", "self.trust()\n            self.speak()", "self.trust()", "claims"),
+    Mutant(OMEGA, "the leader is not watched", "self.watch(leader)", "pass", "claims"),
+    Mutant(OMEGA, "who waits in vain suspects itself", "add(int(name))", "add(self.id)", "claims"),
 )

@@ -13,21 +13,23 @@ ROOT = Path(__file__).parent.parent
 ALL = [
     *("declaration", "imports", "purity", "pickling", "determinism", "lone", "agreement"),
     *("interleavings", "late", "order"),
-    *("knowledge", "labels", "witness", "claims", "resilience", "parity"),
+    *("knowledge", "labels", "witness", "claims", "resilience", "adversity", "parity"),
 ]
 NOT_APPLICABLE = {  # a check that silently stops running is a difference here
-    "bully": {"late", "labels"},
-    "ring": {"labels"},
-    "lamport": set(),
-    "chang_roberts": {"labels"},
-    "randomized": {"labels", "witness"},
-    "lelann": {"labels"},
-    "hirschberg_sinclair": {"labels"},
-    "franklin": {"labels"},
-    "dolev_klawe_rodeh": {"labels"},
-    "peterson": {"labels"},
-    "higham_przytycka": {"labels"},
-    "itai_rodeh": {"order", "labels", "witness"},
+    "bully": {"late", "labels", "adversity"},
+    "ring": {"labels", "adversity"},
+    "lamport": {"adversity"},
+    "chang_roberts": {"labels", "adversity"},
+    "randomized": {"labels", "witness", "adversity"},
+    "lelann": {"labels", "adversity"},
+    "hirschberg_sinclair": {"labels", "adversity"},
+    "franklin": {"labels", "adversity"},
+    "dolev_klawe_rodeh": {"labels", "adversity"},
+    "peterson": {"labels", "adversity"},
+    "higham_przytycka": {"labels", "adversity"},
+    "itai_rodeh": {"order", "labels", "witness", "adversity"},
+    "raft": {"late", "labels"},
+    "omega": {"interleavings", "late", "labels", "witness"},
 }
 
 

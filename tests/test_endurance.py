@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from algorithms import ALGORITHMS
 from bench.complexity import Engine
 from bench.detector import parse_detector
 from bench.engines.processes import Processes
@@ -14,6 +13,7 @@ from bench.engines.simulate import Simulate
 from bench.faults import parse_plan
 from bench.observe import make_row
 from bench.scenario import Scenario, find_algorithm
+from tests.conftest import SILENT
 
 CRASHES = (
     *(
@@ -45,7 +45,7 @@ ASYNCHRONOUS = ("pause:leader,for=150ms", "pause:0,for=100ms", "false-suspicion:
 
 def draw(count: int, heartbeats: int, seed: int) -> Iterator[Scenario]:
     """`count` scenarios, `heartbeats` of them with heartbeats, size by size so that real clusters are reused."""
-    rng, names = random.Random(seed), list(ALGORITHMS)
+    rng, names = random.Random(seed), SILENT
     for block, n in enumerate((3, 4, 5, 7)):
         for i in range(count // 4):
             name, beats = names[i % len(names)], i < heartbeats // 4
@@ -83,7 +83,7 @@ def endure(engine: Engine, count: int, heartbeats: int, seed: int) -> str:
 
 @pytest.mark.slow
 def test_a_thousand_elections_on_real_processes() -> None:
-    with Processes(tuple(ALGORITHMS)) as engine:
+    with Processes(SILENT) as engine:
         print(endure(engine, 1000, 100, 1))
 
 

@@ -55,7 +55,10 @@ class Omega(Node):
         failures="crash",
         knows=("neighbours",),
         safety="eventual",
-        pulse=Pulse(period=lambda parameters: parameters["period"], timeout=lambda parameters: parameters["timeout"]),
+        pulse=Pulse(
+            period=lambda parameters: parameters["period"],
+            timeout=lambda parameters: parameters["period"] + parameters["timeout"],
+        ),
     )
     messages = (Alive,)
     parameters = {

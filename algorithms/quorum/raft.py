@@ -136,7 +136,7 @@ class Raft(Node):
         messages=_messages,
         exact=_exact,
         leader=lambda arrangement: arrangement.ids[arrangement.initiators[0]],
-        depth=lambda arrangement: 5 if arrangement.parameters["pre_vote"] == "on" else 3,
+        depth=lambda arrangement: (arrangement.n > 1) * (5 if arrangement.parameters["pre_vote"] == "on" else 3),
         all=Bounds(_ONE, Formula("3(n−1), and 2(n−1) a rival"), Formula("unbounded")),
         one=Bounds(_ONE, _ONE, _ONE),
         time="a timeout and 2δ",
@@ -192,11 +192,11 @@ class Raft(Node):
             self.set_timer("heartbeat", self.timeout / 2)
         elif name == "quorum":
             self.check()
-        elif self.pre_vote == "on":
+        elif name == "election" and self.pre_vote == "on":
             self.doubt()
             self.broadcast(RequestPreVote(self.epoch + 1, *self.log))
             self.gather("asking")
-        else:
+        elif name == "election":
             self.stand()
 
     def stand(self) -> None:

@@ -353,6 +353,8 @@ class Adversity:
                 hit = alive
                 if hit:
                     self.mislead(position, strike.what == "suspect")
+            case "rest":
+                hit = False
             case what:
                 raise ValueError(f"no strike {what!r}")
         self.changed = now

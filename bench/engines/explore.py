@@ -1,5 +1,8 @@
 """Engine `explore`: the same pages through every interleaving of a small system.
 
+Pages that never fall silent have no end. Their heartbeats, which say again what was said, are left out, their timers fire
+at any time, whatever delays they draw, and what is judged is safety, up to some election.
+
 A node is a state machine, so what it does depends on its state and the event alone. The explorer numbers the states that a
 node can be in and the events that can happen to it, runs the page once for each pair, and from then on walks through the
 states of the whole system by looking pairs up: a system is a tuple of small numbers.
@@ -29,7 +32,7 @@ from typing import Any
 
 import msgspec
 
-from algorithms.model import CancelTimer, Elect, Id, Key, Message, Node, Position, Save, Send, SetTimer
+from algorithms.model import CancelTimer, Elect, Id, Key, Message, Node, Periodic, Position, Save, Send, SetTimer
 from algorithms.reelection import Newer, Reelection
 from bench.scenario import Scenario, choose_initiators, find_algorithm, node_maker
 
@@ -178,7 +181,8 @@ def freeze(value: Any) -> Any:
         return value
     if isinstance(value, Node):
         slots = {name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())}
-        names = sorted({*slots, *getattr(value, "__dict__", ())} - {"effects", "links"})
+        timed = getattr(value, "model", None) is not None and value.model.pulse is not None  # it draws delays alone
+        names = sorted({*slots, *getattr(value, "__dict__", ())} - {"effects", "links", "_rng" if timed else ""})
         return type(value).__name__, *((name, freeze(getattr(value, name))) for name in names)
     if isinstance(value, msgspec.Struct):
         return type(value).__name__, *map(freeze, msgspec.structs.astuple(value))
@@ -204,9 +208,11 @@ class System:
         recoveries: how many times one that crashed may come back, with what it saved.
         late: whether a timer may fire at any time; else, as synchrony promises, only when nothing is in flight and no other
             timer is due before (messages take no time, then).
-        epochs: steps into a later election than this are left out (None: none are).
+        epochs: steps into a later election than this are left out (None: none are; of a page that never falls silent,
+            later than 2).
 
     Attributes:
+        endless: whether the page never falls silent.
         reduce: whether to use partial-order reduction. It is not used with `epochs`, nor where two leaders of one election
             are an error only at one instant, nor of a page that never falls silent.
         drops: whether frames that will be ignored are dropped, where `reduce` is used.
@@ -223,12 +229,14 @@ class System:
         late: bool = False,
         epochs: int | None = None,
     ) -> None:
-        self.scenario, self.recoveries, self.late, self.epochs = scenario, recoveries, late, epochs
-        self.n, self.ids = scenario.n, scenario.ids
         self.model = find_algorithm(scenario.algorithm).model
+        self.endless = self.model.pulse is not None
+        self.scenario, self.recoveries, self.late = scenario, recoveries, late or self.endless
+        self.epochs = 2 if epochs is None and self.endless else epochs
+        self.n, self.ids = scenario.n, scenario.ids
         self.forgets = self.model.failures == "none"  # a past election is over for good
         self.lasts = self.forgets or self.model.safety == "ever"  # who was elected is so for good, in that election
-        self.reduce, self.drops = self.lasts and epochs is None and self.model.pulse is None, True
+        self.reduce, self.drops = self.lasts and self.epochs is None, True
         self.locals: list[Local | None] = [None]
         self.local_numbers: dict[Any, int] = {}
         self.down = Numbers(None)  # what a node has on stable storage and how often it came back, by -number
@@ -320,7 +328,7 @@ class System:
         elected: list[tuple[int, Id, int]] = []
         timers: list[tuple[int, float | None]] = []
         for effect in node.effects:
-            if isinstance(effect, Send):
+            if isinstance(effect, Send) and not isinstance(effect.msg, Periodic):
                 peer, port = node.links[effect.port]
                 arrival = self.events(Delivery(position, port, node.key, effect.msg))
                 sends.append((self.n + position * self.n + peer, arrival))
@@ -357,7 +365,7 @@ class System:
         dead = [position for position in range(n) if state[position] <= DEAD]
         for position in dead:
             if state[position] < DEAD:
-                others = Recover(tuple(other for other in dead if other != position))
+                others = Recover(tuple(other for other in dead if other != position and not self.endless))
                 moves.append(Move(position, self.events(others), recovers=True))
         if not deadly:
             return moves
@@ -627,6 +635,8 @@ class System:
         after[-2] = self.clocks(tuple(timer for timer in self.clocks.things[after[-2]] if timer[1] != position))
         for link in self.into[position]:
             after[link] = EMPTY
+        if self.endless:
+            return  # nobody is told: nodes find out by themselves
         suspicion = self.events(Suspect(position))
         for survivor in range(self.n):
             if after[survivor] > DEAD:
@@ -636,7 +646,7 @@ class System:
     def welcome(self, after: list[int], position: Position) -> None:
         """A node is back: its links say so before anything else. If it was the last, who is down stays dead."""
         after[-3] += 1
-        for other in range(self.n):
+        for other in range(self.n) if not self.endless else ():
             if after[other] > DEAD and other != position:
                 link = self.n + position * self.n + other
                 after[link] = self.contents((*self.contents.things[after[link]], self.events(Trust(position))))
@@ -684,7 +694,7 @@ class System:
             for key, leader in self.counted(outcome, move):
                 if known.setdefault(key, leader) != leader:
                     return f"node {move.position} elects {leader} where {known[key]} is elected already"
-        elif after[move.position] > DEAD:
+        elif after[move.position] > DEAD and self.model.safety != "eventual":
             mine = self.local(after[move.position])
             for position in range(self.n):
                 if position != move.position and after[position] > DEAD:
@@ -794,7 +804,7 @@ def search(system: System, limit: int) -> Found:
         found.steps += 1
         fault = system.find_fault(visit.state, move, after)
         length = lengths.get(after)
-        if not fault and (length == under_way or len(stack) == ENDLESS):
+        if not fault and not system.endless and (length == under_way or len(stack) == ENDLESS):
             fault = UNENDING
         if fault:
             return blame(fault, move)

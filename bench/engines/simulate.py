@@ -431,7 +431,7 @@ class Simulation:
         """Run the trial from start to quiescence or horizon, with its faults."""
         scenario, execution, plan, adversity = self.scenario, self.execution, self.plan, self.adversity
         horizon = int(scenario.horizon * 1e9)
-        execution.initiators = choose_initiators(scenario.initiators, scenario.live, scenario.seed)
+        execution.initiators = scenario.starters
         execution.planned = plan.planned
         self.start(scenario.live if plan.settled else execution.initiators)
         quiet = plan.settled and self.advance(horizon)

@@ -420,13 +420,13 @@ class Cluster:
 
     def perform(self, scenario: Scenario, observation: Observation, deadline: float) -> list[tuple[int, ...]]:
         """Drive the nodes through the trial; returns everybody's words at the start of the measured interval."""
-        plan, live, seed = scenario.plan, scenario.live, scenario.seed
+        plan, live = scenario.plan, scenario.live
         self.fallen, self.vigilance = [], 0.02 if plan.ambush is None else 0.001
         self.incarnations.clear()
         if plan.ambush is not None:
             self.load_claim()
         observation.planned = plan.planned
-        initiators = choose_initiators(scenario.initiators, live, seed)
+        initiators = scenario.starters
         armed = live if plan.settled else initiators
         self.command(wire.RESET, live, armed, flags=0 if plan.settled else wire.BEGINS)
         self.await_acknowledgements(live)
