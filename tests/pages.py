@@ -61,7 +61,7 @@ def draw(command: str, folder: Path) -> tuple[str, int]:
     said = io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
-            cli.main(shlex.split(command)[1:], standalone_mode=False)
+            cli.main(shlex.split(command, comments=True)[1:], standalone_mode=False)
         except SystemExit as end:
             return said.getvalue(), int(end.code or 0)
         except BadInput as error:
@@ -88,7 +88,10 @@ def carry_out_page(text: str, folder: Path) -> str:
     def part(found: re.Match[str]) -> str:
         kind, body, generator = found.groups()
         if generator:
-            return f"<!-- $ {generator} -->\n{carry_out(generator, folder)[0]}\n<!-- end -->"
+            printed, code = carry_out(generator, folder)
+            if code:
+                raise Failed(f"{generator}\n{printed}\nexit code {code}")
+            return f"<!-- $ {generator} -->\n{printed}\n<!-- end -->"
         if kind == "python":
             if name := FILE.match(body):
                 (folder / name[1]).write_text(body)
