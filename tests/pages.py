@@ -23,7 +23,6 @@ import tempfile
 from pathlib import Path
 
 from bench.__main__ import cli
-from bench.settings import BadInput
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "bench" / "docs"
@@ -31,6 +30,7 @@ PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
 PART = re.compile(
     r"^```(python|console|sh)\n(.*?)^```$|^<!-- \$ (.*?) -->\n.*?^<!-- end -->$", re.MULTILINE | re.DOTALL
 )
+HERE = re.compile(r"election-bench (list|trace|verify) [^|:;>]*")  # needs no shell, and no module of its own
 FILE = re.compile(r"# ([\w.]+)\n")
 KEPT = ("reference", "classics")  # runs that lie in the repository
 TIMEOUT = 120  # seconds for one command
@@ -42,6 +42,8 @@ class Failed(Exception):
 
 def carry_out(command: str, folder: Path) -> tuple[str, int]:
     """Run a command as a reader of a page would, in `folder`; returns what it prints, times left out, and its exit code."""
+    if HERE.fullmatch(command):
+        return carry_out_here(command, folder)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-c", command],
@@ -56,17 +58,15 @@ def carry_out(command: str, folder: Path) -> tuple[str, int]:
     return "\n".join(line.rstrip() for line in printed.splitlines()), done.returncode
 
 
-def draw(command: str, folder: Path) -> tuple[str, int]:
-    """What `carry_out` does, for `election-bench trace`, in this process: the library that draws is loaded once."""
+def carry_out_here(command: str, folder: Path) -> tuple[str, int]:
+    """What `carry_out` does, in this process: what takes long to load is loaded once."""
     said = io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
             cli.main(shlex.split(command, comments=True)[1:], standalone_mode=False)
         except SystemExit as end:
-            return said.getvalue(), int(end.code or 0)
-        except BadInput as error:
-            return str(error), 2
-    return said.getvalue(), 0
+            return said.getvalue().rstrip(), int(end.code or 0)
+    return said.getvalue().rstrip(), 0
 
 
 def shorten(command: str) -> str:
@@ -103,8 +103,7 @@ def carry_out_page(text: str, folder: Path) -> str:
             body = "".join(f"{line}\n" for line in lines)
         else:
             for command in body.splitlines():
-                run = draw if command.startswith("election-bench trace ") else carry_out
-                printed, code = run(shorten(command), folder)
+                printed, code = carry_out(shorten(command), folder)
                 if code:
                     raise Failed(f"{command}\n{printed}\nexit code {code}")
         return f"```{kind}\n{body}```"
