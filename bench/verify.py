@@ -376,13 +376,20 @@ def describe_coverage(question: Question, system: System) -> str:
 
 
 def report_witness(question: Question, system: System, way: Way, write: Callable[[str], None]) -> int:
-    """Tell an execution that went wrong, draw it, and say how to replay it; returns 1, or 0 outside the page's model."""
+    """Tell an execution that went wrong, draw it, and say how to replay it; returns 1, or 0 outside the page's model.
+
+    Raises:
+        BadInput: if the witness cannot be written.
+    """
     algorithm, ids = system.scenario.algorithm, system.ids
     promised = not question.late or find_algorithm(algorithm).model.timing != "synchronous"
     if not promised:
         write("      the page does not promise otherwise: its model is synchronous, and here timers may be late")
     stem = question.out / f"{algorithm.rpartition(':')[2]}-n{len(ids)}"
-    question.out.mkdir(parents=True, exist_ok=True)
+    try:
+        question.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--out: cannot write the witness to {str(question.out)!r}: {error.strerror}") from None
     trace, command = write_trace(way, ids), command_for(question, algorithm, ids, way.schedule)
     write(trace)
     stem.with_suffix(".txt").write_text(f"{trace}\n\n{command}\n")
