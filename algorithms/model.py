@@ -78,12 +78,14 @@ class View(msgspec.Struct, frozen=True):
         ports: labels of its links. Where neighbours' ids are known (KT1) a label *is* the neighbour's id.
         n: number of nodes in its world, or None where that is not known.
         seed: seeds `Node.rng`.
+        diameter: most hops between two nodes of its world, or None where that is not known.
     """
 
     id: Id | None
     ports: tuple[Port, ...]
     n: int | None
     seed: str
+    diameter: int | None = None
 
 
 class Pulse(msgspec.Struct, frozen=True):
@@ -102,12 +104,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """What the theorem assumes (the facts of the docstring's `Model` line, as data).
 
     Attributes:
-        topology: a name in `bench.topology.TOPOLOGIES`.
+        topology: a name in `bench.topology.TOPOLOGIES`, or any: then a scenario chooses a graph of `GRAPHS` there.
         timing: asynchronous, partially synchronous or synchronous.
         channels: reliable, reliable FIFO, or lossy: messages may be lost, doubled and overtaken, and links cut.
         failures: what the page itself survives: none, crash (any number), or minority (fewer than half down at a time).
         identity: unique or anonymous.
-        knows: which of `n` and `neighbours` (their ids) a node is told.
+        knows: which of `n`, `diameter` and `neighbours` (their ids) a node is told.
         start: who may wake spontaneously.
         safety: which leaders are too many: `instant`, two of one election at one instant; `ever`, two of one term, ever;
             `eventual`, none: there is one in the end.
@@ -139,6 +141,7 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
         crashed: those of them whose crash the election is about.
         parameters: the page's parameters, parsed.
         draws: random numbers that each position drew, in order (pages that draw).
+        edges, diameter: links of the graph of the live, and most hops between two of them (pages for any graph).
     """
 
     ids: tuple[Id, ...]
@@ -147,6 +150,8 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
     crashed: tuple[Position, ...] = ()
     parameters: Mapping[str, Any] = {}
     draws: Mapping[Position, tuple[int, ...]] = {}
+    edges: int = 0
+    diameter: int = 0
 
     @property
     def n(self) -> int:
@@ -346,6 +351,11 @@ class Node:
         for name, parameter in self.parameters.items():
             setattr(self, name, parameters[name] if name in parameters else parameter.parse(parameter.default))
         self.init()
+
+    @property
+    def term(self) -> int:
+        """What its leader leads: its epoch, unless the page tells groups in one epoch apart."""
+        return self.epoch
 
     @property
     def rng(self) -> random.Random:

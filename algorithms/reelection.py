@@ -53,7 +53,8 @@ class Reelection(Node):
         position: this node's place.
         ids: ids of all nodes, by position.
         down: positions known to be down at birth.
-        world: excluded positions -> the links of this node on the topology that the page runs on.
+        world: excluded positions -> the links of this node on the topology that the page runs on, and its diameter, if
+            the page is told that.
         parameters: the page's, parsed.
     """
 
@@ -67,7 +68,7 @@ class Reelection(Node):
         position: Position,
         ids: tuple[Id, ...],
         down: tuple[Position, ...],
-        world: Callable[[tuple[Position, ...]], Links],
+        world: Callable[[tuple[Position, ...]], tuple[Links, int | None]],
         **parameters: Any,
     ) -> None:
         self.page_class, self.position, self.ids, self.world, self.page_parameters = (
@@ -102,9 +103,9 @@ class Reelection(Node):
         self.alone = live == 1 and not excluded
         if excluded or watching or self.alone:
             return
-        self.links = self.world(key[1])
-        knows = self.page_class.model.knows
-        view = View(self.view.id, tuple(self.links), live if "n" in knows else None, f"{self.view.seed}/{key[0]}")
+        self.links, diameter = self.world(key[1])
+        n = live if "n" in self.page_class.model.knows else None
+        view = View(self.view.id, tuple(self.links), n, f"{self.view.seed}/{key[0]}", diameter)
         self.page = self.page_class(view, **self.page_parameters)
         if self.view.id is None:
             circle = [position for position in range(len(self.ids)) if position not in key[1]]

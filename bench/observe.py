@@ -310,7 +310,7 @@ def make_row(
         engine=engine,
         algorithm=scenario.algorithm,
         parameters=_join(f"{name}={value}" for name, value in sorted(scenario.parameters.items())),
-        topology=page.model.topology,
+        topology=page.model.topology if page.model.topology != "any" else scenario.topology,
         n=scenario.n,
         ids=_join(scenario.ids),
         initiators=_join(execution.initiators),

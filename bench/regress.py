@@ -20,6 +20,7 @@ from bench.engines.simulate import Simulate
 from bench.faults import Fault
 from bench.scenario import Scenario, choose_ids, find_algorithm, trial_seed
 from bench.settings import BadInput
+from bench.topology import graphs_of
 
 SIZES = (2, 3, 4, 5, 8, 16, 32)
 SEED = 1
@@ -94,8 +95,17 @@ def variants(page: type[Node]) -> Iterator[dict[str, str]]:
             yield {name: text}
 
 
+def _worlds(page: type[Node]) -> Iterator[tuple[int, str]]:
+    """Sizes, each with every graph that it allows if the page runs on any."""
+    for n in SIZES:
+        for topology in graphs_of(n) if page.model.topology == "any" else [""]:
+            yield n, topology
+
+
 def make_cases(algorithm: str) -> Iterator[Case]:
     """All cases of one algorithm: its witnesses, random ids with all and with one initiator, dead nodes, a leader crash.
+
+    Those of a page for any graph are run on each.
 
     Raises:
         BadInput: if it claims no counts.
@@ -105,7 +115,7 @@ def make_cases(algorithm: str) -> Iterator[Case]:
         raise BadInput(f"--algorithms: {algorithm!r} declares no claims, so there is nothing to hold it to")
     for parameters in variants(page):
         label = algorithm + "".join(f"[{name}={text}]" for name, text in parameters.items())
-        for n in SIZES:
+        for n, topology in _worlds(page):
             seed = trial_seed(SEED, n, 0)
             ids, _ = choose_ids("random", page, n, seed)
             strongest = ids.index(n)
@@ -124,6 +134,8 @@ def make_cases(algorithm: str) -> Iterator[Case]:
                 if (kind in ("strongest-dead", "leader-crash")) > page.model.spares(n):
                     continue
                 fixed = {"algorithm": algorithm, "parameters": parameters, "ids": ids, "seed": seed}
+                if topology:
+                    fixed, kind = fixed | {"topology": topology}, f"on {topology} {kind}"
                 scenario = msgspec.convert(fixed | {"delta": DELTAS["simulate"], "horizon": 60.0} | plan, Scenario)
                 if page.claims.exact(foresee(scenario)):
                     yield Case(f"{label} {kind} n={n}", f"{label} {kind}", scenario)

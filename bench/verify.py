@@ -254,12 +254,14 @@ def draw_way(way: Way, ids: Sequence[Id], title: str, stem: Path) -> None:
 
 
 def choose_arrangements(page: type[Node], n: int, policy: str, seed: int) -> Iterator[tuple[Id, ...]]:
-    """Ids by position: all arrangements that differ (`all`: on a ring up to rotation; elsewhere places do not matter), or
-    what `choose_ids` takes."""
+    """Ids by position: all arrangements that differ (`all`: on a ring up to rotation; on a complete graph places do
+    not matter), or what `choose_ids` takes."""
     if policy != "all":
         yield choose_ids(policy, page, n, trial_seed(seed, n, 0))[0]
     elif "ring" in page.model.topology:
         yield from ((1, *rest) for rest in permutations(range(2, n + 1)))
+    elif page.model.topology == "any":
+        yield from permutations(range(1, n + 1))
     else:
         yield tuple(range(1, n + 1))
 

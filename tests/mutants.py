@@ -49,6 +49,8 @@ LELANN, HIRSCHBERG_SINCLAIR, FRANKLIN = "ring.lelann", "ring.hirschberg_sinclair
 DOLEV_KLAWE_RODEH, PETERSON = "ring.dolev_klawe_rodeh", "ring.peterson"
 HIGHAM_PRZYTYCKA, ITAI_RODEH = "ring.higham_przytycka", "ring.itai_rodeh"
 RAFT, OMEGA = "quorum.raft", "omega.omega"
+AFEK_GAFNI, INVITATION = "complete.afek_gafni", "complete.invitation"
+ECHO_EXTINCTION, FLOOD_MAX = "graph.echo_extinction", "graph.flood_max"
 
 MUTANTS = (
     without(BULLY, "Ok is skipped", "self.send(port, Ok(msg.epoch))"),
@@ -329,4 +331,138 @@ MUTANTS = (
     Mutant(OMEGA, "who wakes is silent", "self.trust()\n            self.speak()", "self.trust()", "claims"),
     Mutant(OMEGA, "the leader is not watched", "self.watch(leader)", "pass", "claims"),
     Mutant(OMEGA, "who waits in vain suspects itself", "add(int(name))", "add(self.id)", "claims"),
+    Mutant(AFEK_GAFNI, "owners are not asked", "if self.owner is not None:", "if False:", "claims"),
+    Mutant(
+        AFEK_GAFNI,
+        "everybody gives way",
+        "if self.alive and (level, id) < (self.level, self.id):",
+        "if False:",
+        "agreement",
+    ),
+    Mutant(AFEK_GAFNI, "who gives way goes on", "self.alive = False\n        return True", "return True", "agreement"),
+    Mutant(
+        AFEK_GAFNI,
+        "the dead are not asked",
+        "self.gives_way(msg.level, msg.id):\n            self.send(",
+        "self.alive and self.gives_way(msg.level, msg.id):\n            self.send(",
+        "agreement",
+    ),
+    Mutant(AFEK_GAFNI, "the dead rise", "if not self.alive:", "if False:", "agreement"),
+    Mutant(AFEK_GAFNI, "levels do not rise", "self.level += 1", "self.level += (self.level == 0)"),
+    Mutant(AFEK_GAFNI, "one is left out", "self.level < len(self.ports)", "self.level + 1 < len(self.ports)"),
+    without(AFEK_GAFNI, "the winner keeps it to itself", "self.broadcast(Leader(self.id))"),
+    twice(AFEK_GAFNI, "all is accepted twice", "self.send(self.owner, Accept())"),
+    Mutant(AFEK_GAFNI, "the stale level is told", "Ask(msg.level, msg.id)", "Ask(self.level, msg.id)", "agreement"),
+    Mutant(
+        ECHO_EXTINCTION,
+        "the lower wave wins",
+        "msg.id > self.wave",
+        "self.wave in (0, self.id) and msg.id < self.wave or not self.wave",
+        "claims",
+    ),
+    Mutant(ECHO_EXTINCTION, "waves are not extinguished", "if msg.id == self.wave:", "if True:", "agreement"),
+    Mutant(
+        ECHO_EXTINCTION,
+        "what was heard of a wave counts for the next",
+        "self.heard = msg.id, port, 0",
+        "self.heard = msg.id, port, self.heard",
+        "agreement",
+    ),
+    Mutant(
+        ECHO_EXTINCTION,
+        "the father stays",
+        "self.father, self.heard = msg.id, port, 0",
+        "self.heard = msg.id, 0",
+        "agreement",
+    ),
+    Mutant(
+        ECHO_EXTINCTION,
+        "one neighbour is not awaited",
+        "== len(self.ports)",
+        "== max(1, len(self.ports) - 1)",
+        "claims",
+    ),
+    Mutant(
+        ECHO_EXTINCTION,
+        "waves go back at once",
+        "self.send_on(port, msg)\n        if",
+        "self.broadcast(msg)\n        if",
+        "claims",
+    ),
+    Mutant(ECHO_EXTINCTION, "the echo goes everywhere", "self.send(self.father, msg)", "self.broadcast(msg)", "claims"),
+    without(ECHO_EXTINCTION, "the winner keeps it to itself", "self.broadcast(Leader(self.id))", "claims"),
+    Mutant(
+        ECHO_EXTINCTION,
+        "the news goes back",
+        "self.elect(msg.id)\n            self.send_on(port, msg)",
+        "self.elect(msg.id)\n            self.broadcast(msg)",
+        "claims",
+    ),
+    Mutant(ECHO_EXTINCTION, "the news circles for ever", "if self.leader is None:", "if True:", "claims"),
+    Mutant(
+        FLOOD_MAX, "one round too few", "== self.view.diameter", "== max(1, (self.view.diameter or 0) - 1)", "claims"
+    ),
+    Mutant(
+        FLOOD_MAX,
+        "one round too many",
+        "self.round == self.view.diameter",
+        "self.round - 1 == self.view.diameter",
+        "claims",
+    ),
+    Mutant(FLOOD_MAX, "the lowest is told", "max(self.highest, *self", "min(self.highest, *self", "claims"),
+    Mutant(
+        FLOOD_MAX, "one neighbour is not awaited", "== len(self.ports)", "== max(1, len(self.ports) - 1)", "agreement"
+    ),
+    Mutant(FLOOD_MAX, "rounds are mixed up", "setdefault(msg.round, [])", "setdefault(self.round, [])", "agreement"),
+    Mutant(
+        FLOOD_MAX,
+        "everybody tells of itself alone",
+        "Flood(self.round, self.highest)",
+        "Flood(self.round, self.id)",
+        "claims",
+    ),
+    Mutant(FLOOD_MAX, "who is woken is silent", "self.on_start()\n        self.heard", "self.heard", "claims"),
+    Mutant(
+        FLOOD_MAX,
+        "what it knew is forgotten",
+        "max(self.highest, *self.heard.pop(self.round))",
+        "max(self.heard.pop(self.round))",
+        "claims",
+    ),
+    Mutant(FLOOD_MAX, "the round stands still", "self.round += 1", "self.round = 1", "claims"),
+    twice(FLOOD_MAX, "all is said twice", "self.broadcast(Flood(self.round, self.highest))", "claims"),
+    twice(INVITATION, "everybody is asked twice", "self.send(port, AreYouCoordinator())"),
+    without(INVITATION, "nobody is ready", "self.send(port, Ready(msg.epoch))"),
+    Mutant(
+        INVITATION,
+        "late answers are lost",
+        "        self.found[port] = theirs\n",
+        '        if "merge" in self.armed:\n            self.found[port] = theirs\n',
+        "late",
+    ),
+    Mutant(
+        INVITATION,
+        "what is passed on is one's own",
+        "self.send(member, msg)",
+        "self.send(member, Invitation(*self.group))",
+        "late",
+    ),
+    Mutant(INVITATION, "nothing is passed on", "for member in self.members:", "for member in ():", "late"),
+    Mutant(INVITATION, "any invitation is accepted", "<= self.group:", "== self.group:", "late"),
+    Mutant(INVITATION, "groups are not above those found", "epoch + (coordinator >= self.id)", "epoch", "late"),
+    Mutant(INVITATION, "who is asked does not remember", "if self.group[1] in self.suspected:", "if False:", "claims"),
+    Mutant(
+        INVITATION,
+        "the dead are not missed",
+        "if port == self.group[1]:\n            self.leave()\n        if self",
+        "if self",
+        "resilience",
+    ),
+    Mutant(
+        INVITATION,
+        "groups have one number",
+        "return epoch * (self.n + 1) + sum(port <= coordinator for port in (self.id, *self.ports))",
+        "return epoch",
+        "late",
+    ),
 )

@@ -30,6 +30,10 @@ NOT_APPLICABLE = {  # a check that silently stops running is a difference here
     "itai_rodeh": {"order", "labels", "witness", "adversity"},
     "raft": {"late", "labels"},
     "omega": {"interleavings", "late", "labels", "witness"},
+    "afek_gafni": {"adversity"},
+    "invitation": {"labels", "adversity"},
+    "echo_extinction": {"witness", "adversity"},
+    "flood_max": {"witness", "adversity"},
 }
 
 

@@ -699,7 +699,8 @@ class System:
             for position in range(self.n):
                 if position != move.position and after[position] > DEAD:
                     other = self.local(after[position])
-                    if other.key == mine.key and other.node.leader not in (None, mine.node.leader):
+                    same = (other.key[0], other.node.term) == (mine.key[0], mine.node.term)
+                    if same and other.node.leader not in (None, mine.node.leader):
                         both = mine.node.leader == mine.node.id and other.node.leader == other.node.id
                         if both or not self.recoveries:
                             return (
