@@ -50,6 +50,7 @@ DOLEV_KLAWE_RODEH, PETERSON = "ring.dolev_klawe_rodeh", "ring.peterson"
 HIGHAM_PRZYTYCKA, ITAI_RODEH = "ring.higham_przytycka", "ring.itai_rodeh"
 RAFT, OMEGA = "quorum.raft", "omega.omega"
 AFEK_GAFNI, INVITATION = "complete.afek_gafni", "complete.invitation"
+SUBLINEAR = "complete.sublinear"
 ECHO_EXTINCTION, FLOOD_MAX = "graph.echo_extinction", "graph.flood_max"
 
 MUTANTS = (
@@ -465,4 +466,26 @@ MUTANTS = (
         "return epoch",
         "late",
     ),
+    twice(SUBLINEAR, "a rank is told twice", "self.send(port, Rank(self.rank))", "claims"),
+    without(SUBLINEAR, "referees are silent", "self.send(port, Best(best))", "claims"),
+    Mutant(
+        SUBLINEAR,
+        "one referee is not asked",
+        "in self.rng.sample(self.ports, _referees(self.n)):",
+        "in self.rng.sample(self.ports, _referees(self.n))[1:]:",
+        "claims",
+    ),
+    Mutant(SUBLINEAR, "a candidate is not its own referee", "[self.rank, *(rank for", "[0, *(rank for", "agreement"),
+    Mutant(SUBLINEAR, "ties go to all", "if ranks.count(max(ranks)) == 1 else 0", "", "agreement"),
+    Mutant(SUBLINEAR, "the beaten win", "elif self.beaten:", "elif False:", "agreement"),
+    Mutant(SUBLINEAR, "rounds are one", 'self.set_timer("answer", ROUND)', 'self.set_timer("answer", 0)', "agreement"),
+    Mutant(
+        SUBLINEAR,
+        "it decides before it is answered",
+        'self.set_timer("decide", 2 * ROUND)',
+        'self.set_timer("decide", ROUND / 4)',
+        "agreement",
+    ),
+    Mutant(SUBLINEAR, "who is no candidate does not know", "self.decline()\n            return", "return", "agreement"),
+    Mutant(SUBLINEAR, "the one before wins", "self.elect(0)", "self.elect(1)", "agreement"),
 )

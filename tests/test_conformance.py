@@ -32,6 +32,7 @@ NOT_APPLICABLE = {  # a check that silently stops running is a difference here
     "omega": {"interleavings", "late", "labels", "witness"},
     "afek_gafni": {"adversity"},
     "invitation": {"labels", "adversity"},
+    "sublinear": {"late", "order", "witness", "adversity"},
     "echo_extinction": {"witness", "adversity"},
     "flood_max": {"witness", "adversity"},
 }
