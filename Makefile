@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN ?= results/latest
 BIN := .venv/bin
 
-.PHONY: setup bench bench-quick bench-full bench-faults report regress check test test-slow test-browser perf scale clean
+.PHONY: setup bench bench-quick bench-full bench-faults report regress docs check test test-slow test-browser perf scale clean
 
 setup: .venv/installed
 
@@ -29,6 +29,9 @@ report: setup
 
 regress: setup
 	$(BIN)/election-bench regress --quiet
+
+docs: setup
+	$(BIN)/python -m tests.pages
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -209,6 +209,12 @@ def test_foreign_and_unwritable_folders_are_refused(tmp_path: Path) -> None:
     assert said.startswith("election-bench: --baseline: there is no folder")
 
 
+def test_a_witness_that_cannot_be_written_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    words = ("verify", "-a", "bully", "-n", "2", "--late-timers", "-o", str(tmp_path / "file" / "below"))
+    assert bench(*words, code=2).stderr.startswith("election-bench: --out: cannot write the witness to ")
+
+
 def test_an_existing_run_is_not_overwritten_and_not_mixed(tmp_path: Path) -> None:
     out = tmp_path / "run"
     bench(*SMALL, "-o", str(out))

@@ -40,3 +40,9 @@ def test_a_node_process_carries_no_heavy_library() -> None:
     ).stdout.split()
     assert "bench.engines.processes.worker" in loaded
     assert not {"pandas", "numpy", "matplotlib", "scipy", "click", "rich", "jinja2"}.intersection(loaded)
+
+
+def test_to_verify_needs_no_library_for_figures() -> None:
+    code = "import sys, bench.conformance, bench.verify; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert not {"pandas", "numpy", "matplotlib", "scipy"}.intersection(loaded.split())
