@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN ?= results/latest
 BIN := .venv/bin
 
-.PHONY: setup bench bench-quick bench-full bench-faults report regress docs check test test-slow test-browser perf scale clean
+.PHONY: setup bench bench-quick bench-full bench-faults raft-paper report regress docs check test test-slow test-browser perf scale clean
 
 setup: .venv/installed
 
@@ -23,6 +23,9 @@ bench-full: setup
 
 bench-faults: setup
 	$(BIN)/election-bench run --profile faults
+
+raft-paper: setup
+	for part in split simulate processes draw; do $(BIN)/python -m bench.raft_paper $$part || exit; done
 
 report: setup
 	$(BIN)/election-bench report $(RUN)
