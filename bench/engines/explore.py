@@ -187,7 +187,7 @@ def freeze(value: Any) -> Any:
         return type(value).__name__, *((name, freeze(getattr(value, name))) for name in names)
     if isinstance(value, msgspec.Struct):
         return type(value).__name__, *map(freeze, msgspec.structs.astuple(value))
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, range)):
         return tuple(map(freeze, value))
     if isinstance(value, dict):
         return tuple(sorted(((freeze(key), freeze(it)) for key, it in value.items()), key=repr))
@@ -239,6 +239,7 @@ class System:
         self.settles = self.endless and not late and epochs is None
         self.forgets = self.model.failures == "none"  # a past election is over for good
         self.lasts = self.forgets or self.model.safety == "ever"  # who was elected is so for good, in that election
+        self.implicit = self.model.election == "implicit"
         self.reduce, self.drops = self.lasts and self.epochs is None and not self.endless, True
         self.locals: list[Local | None] = [None]
         self.local_numbers: dict[Any, int] = {}
@@ -720,7 +721,8 @@ class System:
         """What is wrong with a state in which nothing more happens, or nothing: all who live agree on one of them."""
         live = [position for position in range(self.n) if state[position] > DEAD]
         leaders = {position: self.local(state[position]).node.leader for position in live}
-        if len(set(leaders.values())) == 1 and set(leaders.values()) <= {self.ids[position] for position in live}:
+        chosen = set(leaders.values()) - ({0} if self.implicit else set())
+        if chosen <= {self.ids[position] for position in live} and len(chosen) in ((0, 1) if self.implicit else (1,)):
             return ""
         told = ", ".join(f"node {position} has {leader or 'none'}" for position, leader in leaders.items())
         return f"nothing more happens, and not all have the same live leader: {told}"
