@@ -262,12 +262,10 @@ def regress(
 )
 @click.option("-a", "--algorithms", help="Names, or package.module:Class for one's own.  [default: the catalogue]")
 @click.option("-n", "--nodes", default="3", show_default=True, help="Sizes, such as 3,4.")
-@click.option("--crashes", default="1", show_default=True, help="How many nodes may crash, anywhere.")
+@click.option("--crashes", default="1", show_default=True, help="How often a node may crash, anywhere.")
 @click.option("--recoveries", default="0", show_default=True, help="How often one may come back, with what it saved.")
 @click.option("--late-timers", is_flag=True, help="Timers may fire at any time, as if the network were late.")
-@click.option(
-    "--epochs", help="Leave out elections later than this.  [default: 2 with --late-timers, or if heartbeats never end]"
-)
+@click.option("--epochs", help="Leave out elections later than this.  [default: 2 with --late-timers]")
 @click.option("--ids", default="all", show_default=True, help="All arrangements, or as in run.")
 @click.option("--initiators", default="all", show_default=True, help="Who starts, as in run.")
 @click.option("--param", multiple=True, help="An algorithm's own, such as bully.coordinator=lower; repeatable.")
@@ -287,6 +285,8 @@ def verify(name: str | None, engine: str | None, **given: Any) -> None:
     Example: election-bench verify -a chang_roberts -n 4 --crashes 1
 
     Example: election-bench verify -a bully --late-timers
+
+    Example: election-bench verify -a viewstamped --recoveries 1
 
     Example: election-bench verify --conformance chang_roberts
     """

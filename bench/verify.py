@@ -45,6 +45,7 @@ class Step(msgspec.Struct):
         sends: target and text of each message that it sent.
         elected: whom it elected.
         crashed: whether it is no more.
+        back: whether it came back.
     """
 
     label: str
@@ -54,6 +55,7 @@ class Step(msgspec.Struct):
     sends: list[tuple[Position, str]]
     elected: list[Id]
     crashed: bool
+    back: bool = False
 
 
 class Way(msgspec.Struct):
@@ -108,7 +110,7 @@ def tell(system: System, state: State, move: Move) -> Step:
         case Trust(position=source):
             step.what = f"trusts {source} again"
         case Recover():
-            step.what = "comes back"
+            step.what, step.back = "comes back", True
         case Timer(name=name):
             step.what = f"waits no longer (timer {name})"
         case _:
@@ -236,12 +238,14 @@ def draw_way(way: Way, ids: Sequence[Id], title: str, stem: Path) -> None:
 
     marks, arrows, flying = [], list[Arrow](), dict[tuple[Position, Position], list[Arrow]]()
     for time, step in enumerate(way.steps, 1):
-        if step.what == "comes back":  # what was sent to it before is lost
-            flying = {link: arrows for link, arrows in flying.items() if link[1] != step.position}
+        if step.back:
+            flying = {
+                link: sent for link, sent in flying.items() if link[1] != step.position
+            }  # to the dead it was lost
         if step.source >= 0 and flying.get((step.source, step.position)):
             flying[step.source, step.position].pop(0).arrived = time
         elects = "leads" if step.elected[-1:] == [ids[step.position]] else "elect" if step.elected else ""
-        kind = "crash" if step.crashed else elects or step.what.split()[0]
+        kind = "crash" if step.crashed else elects or ("recover" if step.back else step.what.split()[0])
         text = f"elects {step.elected[-1]}" if step.elected else "" if step.source >= 0 else step.what
         marks.append(Mark(step.position, time, kind, re.sub(r"waits no longer \(timer (.*)\)", r"\1 timeout", text)))
         for target, what in step.sends:
@@ -249,7 +253,12 @@ def draw_way(way: Way, ids: Sequence[Id], title: str, stem: Path) -> None:
             arrows.append(arrow)
             flying.setdefault((step.position, target), []).append(arrow)
     lanes = [f"node {p} (id {identity})" for p, identity in enumerate(ids)]
-    down = [Span(mark.position, mark.time, len(way.steps) + 1, "down") for mark in marks if mark.kind == "crash"]
+    last, down = len(way.steps) + 1, list[Span]()
+    for time, step in enumerate(way.steps, 1):
+        if step.crashed:
+            later = enumerate(way.steps[time:], time + 1)
+            returns = (then for then, other in later if other.back and other.position == step.position)
+            down.append(Span(step.position, time, next(returns, last), "down"))
     picture = Picture(lanes=lanes, marks=marks, arrows=arrows, title=title, subtitle=way.fault, spans=down)
     save_figure(draw_space_time(picture), stem)
 

@@ -320,7 +320,13 @@ def forget_epoch(self: Bully, record: Message | None) -> None:
     ],
 )
 def test_who_forgets_what_it_saved_is_caught(
-    page: type[Node], forget: Any, epochs: int, says: str, schedule: str, monkeypatch: pytest.MonkeyPatch
+    page: type[Node],
+    forget: Any,
+    epochs: int,
+    says: str,
+    schedule: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """A shortest execution in which a node comes back, and takes part in an election again as if it never had."""
     monkeypatch.setattr(page, "on_recover", forget)
@@ -329,6 +335,19 @@ def test_who_forgets_what_it_saved_is_caught(
     assert found.fault
     way = follow(system, [label_of(system, move) for move in found.witness])
     assert (way.fault, way.schedule) == (says, schedule)
+    said: list[str] = []
+    question = Question(
+        algorithms=(page.__name__.lower(),),
+        nodes=(3,),
+        recoveries=1,
+        late=epochs > 0,
+        epochs=epochs,
+        schedule=schedule,
+        out=tmp_path,
+    )
+    assert answer(question, said.append) == 1
+    assert f"--crashes 1 --recoveries 1 {'--late-timers --epochs 1 ' * epochs}--replay" in said[-1]
+    assert (tmp_path / f"{page.__name__.lower()}-n3.svg").stat().st_size > 1000
 
 
 def test_what_is_saved_counts_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
