@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from algorithms.model import Message
+from algorithms.model import Message, Node
 from bench.complexity import find_loose
 from bench.engines.processes import Processes
 from bench.engines.simulate import Simulate
@@ -222,5 +222,7 @@ def test_a_leader_crash_is_simulated_with_one_epoch() -> None:
             algorithm=algorithm, ids=(4, 2, 7, 5), seed=1, delta=0.001, horizon=10, faults=(Fault("leader-crash"),)
         )
         row, _ = make_row(Simulate().run(scenario), scenario, "", 0, 0, "simulate")
-        assert (row.verdict, row.epochs, row.term, row.faults_fired) == ("elected", 1, 2, 1)
+        grouped = find_algorithm(algorithm).term is not Node.term  # its terms are not the epochs
+        assert (row.verdict, row.epochs, row.faults_fired) == ("elected", 1, 1)
+        assert row.term == 2 or grouped
         assert row.leaderless_s > 0
