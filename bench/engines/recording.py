@@ -6,7 +6,7 @@ The engine's loop knows nothing of it: a trial that is to be recorded runs again
 from collections import defaultdict
 from typing import Any
 
-from algorithms.model import Effect, Elect, Id, Key, Node, Position
+from algorithms.model import Effect, Elect, Key, Node, Position
 from bench.engines.adversity import START, SUSPECT, TIMER, TRUST, Adversity, Parcel
 from bench.engines.adversity import Event as Pending
 from bench.engines.simulate import Simulation, encode, uncollected
@@ -21,8 +21,8 @@ NAMES = {START: "start", TIMER: "timer", SUSPECT: "suspect", TRUST: "trust"}
 class Scribe(Monitor):
     """A monitor that also notes who enters which election."""
 
-    def __init__(self, ids: tuple[Id, ...], recording: "Recording") -> None:
-        super().__init__(ids, recording.page.model)
+    def __init__(self, recording: "Recording") -> None:
+        super().__init__(recording.scenario.ids, recording.page.model)
         self.recording = recording
 
     def enter(self, time: int, position: Position, epoch: int) -> None:
@@ -46,7 +46,7 @@ class Recording(Simulation):
         self.suspected: dict[tuple[Position, Position], int] = {}
         self.one_link, self.arrivals = False, defaultdict(int)
         self.adversity = Correspondence(self, smooth=self.adversity is None)
-        self.execution.monitor = self.monitor = Scribe(scenario.ids, self)
+        self.execution.monitor = self.monitor = Scribe(self)
 
     def note(self, time: int, node: Position, what: str, **details: Any) -> None:
         """Write an event down."""
