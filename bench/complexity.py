@@ -60,6 +60,7 @@ def compare_with_theory(row: Trial, kinds: list[KindCount], execution: Execution
     alone = len(arrangement.live) == 1 and page.model.failures == "none"
     exact = page.claims.exact(arrangement)
     expected = {} if alone or not exact else page.claims.messages(arrangement)
+    certain = exact and page.model.safety != "eventual"
     ranges = {} if alone else page.claims.ranges(arrangement)
     wrong = []
     if exact:
@@ -77,13 +78,12 @@ def compare_with_theory(row: Trial, kinds: list[KindCount], execution: Execution
         wrong.append(f"causal depth: {row.causal_depth}, {page.claims.depth(arrangement)} by the theorem")
     if page.claims.leader is not None and exact and not alone and row.leader != page.claims.leader(arrangement):
         wrong.append(f"leader: {row.leader}, {page.claims.leader(arrangement)} by the theorem")
-    foreseen = exact and page.model.safety != "eventual"
     wrong += [
         f"{name}: {value}, not {right}"
         for name, value, right in (
             ("verdict", row.verdict, "no_leader" if may_fail(page, row.verdict) else "elected"),
             ("violations", row.violations, 0),
-            ("epochs", row.epochs, page.claims.epochs(arrangement) if foreseen else row.epochs),
+            ("epochs", row.epochs, page.claims.epochs(arrangement) if certain else row.epochs),
             ("messages unaccounted for", row.unaccounted, 0),
         )
         if value != right

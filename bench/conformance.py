@@ -544,18 +544,14 @@ def check_agreement(algorithm: str, engine: Engine) -> None:
 def check_interleavings(algorithm: str, engine: Engine) -> None:
     """Every interleaving of small systems: of four nodes, and of three of which any one may crash at any step.
 
-    Timers of an asynchronous model fire at any time, those of any other when nothing is in flight: partial synchrony
-    promises an end only once the network is timely. Of a page that never falls silent, whose timers fire at any time, three
-    nodes that live are enough: it does the more.
+    Timers of a synchronous model fire when nothing is in flight, and so they do in a partially synchronous one, which
+    promises an end only once the network is timely; those of any other, and of a page that never falls silent, at any time.
+    Of such a page three nodes that live are enough: it does the more.
     """
     page = find_algorithm(algorithm)
+    late = page.model.timing == "asynchronous" or page.model.pulse is not None
     for n, crashes in ((4, 0), (3, 1)) if page.model.pulse is None else ((3, 0),):
-        question = Question(
-            algorithms=(algorithm,),
-            nodes=(n,),
-            crashes=crashes,
-            late=page.model.timing == "asynchronous" or page.model.pulse is not None,
-        )
+        question = Question(algorithms=(algorithm,), nodes=(n,), crashes=crashes, late=late)
         ids = next(choose_arrangements(page, n, "descending", 1))
         system = make_system(question, algorithm, ids)
         found = explore(system, FEW if page.model.safety == "ever" and page.model.pulse is None else STATES)

@@ -23,7 +23,7 @@ from bench.engines.processes.summary import summarise
 from bench.engines.processes.worker import die_with_parent
 from bench.engines.recording import record
 from bench.engines.simulate import Simulate
-from bench.events import Log, make_log
+from bench.events import MOST, Log, make_log
 from bench.faults import seconds
 from bench.observe import make_row
 from bench.scenario import Scenario
@@ -114,8 +114,8 @@ def choose_shown(planned: list[Planned]) -> frozenset[int]:
 
 
 def is_kept(row: Trial, shown: frozenset[int]) -> bool:
-    """Whether the events of a trial are kept: if it is shown, or if it broke a promise or had two leaders of one key."""
-    return row.trial in shown or row.is_broken or row.violations > 0
+    """Whether the events of a trial are kept: it is shown and small, or broke a promise, or had two leaders of a key."""
+    return (row.trial in shown and 2 * row.sent < MOST) or row.is_broken or row.violations > 0
 
 
 def run_real(run: Run, settings: Settings, begin: Begin, note: Note) -> Iterator[Finished]:
@@ -195,4 +195,7 @@ def simulate_trial(run: str, shown: frozenset[int], planned: Planned) -> Finishe
     """One trial in virtual time, in a worker of the pool; if its events are kept it runs once more, and is recorded."""
     scenario, execution = planned.scenario, Simulate().run(planned.scenario)
     row, kinds = make_row(execution, scenario, run, planned.trial, planned.rep, Simulate.name)
-    return row, kinds, make_log(record(scenario)[1], execution, row, scenario) if is_kept(row, shown) else None
+    if not is_kept(row, shown):
+        return row, kinds, None
+    again, events = record(scenario)
+    return row, kinds, make_log(events, again, row, scenario)

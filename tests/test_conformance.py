@@ -30,14 +30,14 @@ NOT_APPLICABLE = {  # a check that silently stops running is a difference here
     "itai_rodeh": {"order", "labels", "witness", "minority", "adversity"},
     "raft": {"late", "labels"},
     "omega": {"minority", "interleavings", "late", "labels", "witness"},
+    "zookeeper_fle": {"late", "labels", "witness"},
+    "paxos": {"late", "labels"},
+    "viewstamped": {"late", "labels"},
     "afek_gafni": {"minority", "adversity"},
     "invitation": {"labels", "minority", "adversity"},
     "sublinear": {"late", "order", "witness", "minority", "adversity"},
     "echo_extinction": {"witness", "minority", "adversity"},
     "flood_max": {"witness", "minority", "adversity"},
-    "zookeeper_fle": {"late", "labels", "witness"},
-    "paxos": {"late", "labels"},
-    "viewstamped": {"late", "labels"},
 }
 
 

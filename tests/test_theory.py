@@ -153,7 +153,9 @@ def test_bounds_are_those_of_all_arrangements(n: int) -> None:
     for name, page in ALGORITHMS.items():
         claims, parameters = page.claims, parse_parameters(page, {})
         everyone = Arrangement(ids=tuple(range(1, n + 1)), initiators=tuple(range(n)), parameters=parameters)
-        if (claims.drawn is not None and name != "lamport") or not claims.exact(everyone) or claims.ranges(everyone):
+        if page.model.failures == "minority" or claims.ranges(everyone):
+            continue
+        if claims.drawn is not None and name != "lamport":
             continue
         everybody = [total(name, ids) for ids in permutations(range(1, n + 1))]
         one = [total(name, ids, (0,)) for ids in permutations(range(1, n + 1))]
