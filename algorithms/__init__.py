@@ -1,8 +1,13 @@
 """The catalogue: every election of the suite, by name."""
 
+from algorithms.complete.afek_gafni import AfekGafni
 from algorithms.complete.bully import Bully
+from algorithms.complete.invitation import GarciaMolina
 from algorithms.complete.lamport import Lamport
 from algorithms.complete.randomized import Randomized
+from algorithms.complete.sublinear import Sublinear
+from algorithms.graph.echo_extinction import EchoExtinction
+from algorithms.graph.flood_max import FloodMax
 from algorithms.model import Node
 from algorithms.omega.omega import Omega
 from algorithms.quorum.paxos import Paxos
@@ -37,4 +42,9 @@ ALGORITHMS: dict[str, type[Node]] = {
     "paxos": Paxos,
     "viewstamped": Viewstamped,
     "omega": Omega,
+    "afek_gafni": AfekGafni,
+    "invitation": GarciaMolina,
+    "sublinear": Sublinear,
+    "echo_extinction": EchoExtinction,
+    "flood_max": FloodMax,
 }

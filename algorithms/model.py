@@ -7,7 +7,7 @@ units of delta, the bound on one hop.
 
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -78,12 +78,14 @@ class View(msgspec.Struct, frozen=True):
         ports: labels of its links. Where neighbours' ids are known (KT1) a label *is* the neighbour's id.
         n: number of nodes in its world, or None where that is not known.
         seed: seeds `Node.rng`.
+        diameter: most hops between two nodes of its world, or None where that is not known.
     """
 
     id: Id | None
-    ports: tuple[Port, ...]
+    ports: Sequence[Port]
     n: int | None
     seed: str
+    diameter: int | None = None
 
 
 class Pulse(msgspec.Struct, frozen=True):
@@ -102,16 +104,17 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """What the theorem assumes (the facts of the docstring's `Model` line, as data).
 
     Attributes:
-        topology: a name in `bench.topology.TOPOLOGIES`.
+        topology: a name in `bench.topology.TOPOLOGIES`, or any: then a scenario chooses a graph of `GRAPHS` there.
         timing: asynchronous, partially synchronous or synchronous.
         channels: reliable, reliable FIFO, or lossy: messages may be lost, doubled and overtaken, and links cut.
         failures: what the page itself survives: none, crash (any number), or minority (fewer than half down at a time).
         identity: unique or anonymous.
-        knows: which of `n` and `neighbours` (their ids) a node is told.
-        start: who may wake spontaneously.
+        knows: which of `n`, `diameter` and `neighbours` (their ids) a node is told.
+        start: who may wake spontaneously: any, or all, and then at once.
         safety: which leaders are too many: `instant`, two of one election at one instant; `ever`, two of one term, ever;
             `eventual`, none: there is one in the end.
         pulse: of a page that never falls silent and finds out by itself who crashed; None for the others.
+        election: explicit, or implicit: each node learns only whether it is the leader, and by bad luck nobody is.
     """
 
     topology: str
@@ -123,6 +126,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     start: str = "any"
     safety: str = "instant"
     pulse: Pulse | None = None
+    election: str = "explicit"
 
     def spares(self, n: int) -> int:
         """How many of n nodes may be down at once."""
@@ -139,6 +143,7 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
         crashed: those of them whose crash the election is about.
         parameters: the page's parameters, parsed.
         draws: random numbers that each position drew, in order (pages that draw).
+        edges, diameter: links of the graph of the live, and most hops between two of them (pages for any graph).
     """
 
     ids: tuple[Id, ...]
@@ -147,6 +152,8 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
     crashed: tuple[Position, ...] = ()
     parameters: Mapping[str, Any] = {}
     draws: Mapping[Position, tuple[int, ...]] = {}
+    edges: int = 0
+    diameter: int = 0
 
     @property
     def n(self) -> int:
@@ -288,11 +295,11 @@ class Node:
 
     Events, all optional: `init`, `on_start`, `on_<message>(port, msg)`, `on_timeout(name)`, `on_suspect(port)`,
     `on_trust(port)`, `on_recover(record)`. Effects, to call: `send`, `broadcast`, `pass_on`, `set_timer`, `cancel_timer`,
-    `elect`, `doubt`, `save`.
+    `elect`, `decline`, `doubt`, `save`.
 
     Attributes:
         id, ports, n: the node's `View`.
-        leader: whom it last elected.
+        leader: whom it last elected; 0 where it knows only that it is not itself.
         epoch: number of the election that it takes part in, from 1; engines read it to count elections.
         effects: what it did since an engine last looked.
         suspected: output of its failure detector (Chandra and Toueg, JACM 43(2), 1996), kept by the engine.
@@ -338,7 +345,7 @@ class Node:
         self.effects: list[Effect] = []
         self.suspected: frozenset[Port] = _NOBODY
         self.armed: frozenset[str] = _NOTHING
-        self.links: dict[Port, tuple[Position, Port]] | tuple[tuple[Position, Port], ...] = {}
+        self.links: Mapping[Port, tuple[Position, Port]] | tuple[tuple[Position, Port], ...] = {}
         self.key: Key = (0, ())
         self.circle: tuple[Id, ...] = ()
         self.place = 0
@@ -346,6 +353,11 @@ class Node:
         for name, parameter in self.parameters.items():
             setattr(self, name, parameters[name] if name in parameters else parameter.parse(parameter.default))
         self.init()
+
+    @property
+    def term(self) -> int:
+        """What its leader leads: its epoch, unless the page tells groups in one epoch apart."""
+        return self.epoch
 
     @property
     def rng(self) -> random.Random:
@@ -430,6 +442,11 @@ class Node:
         if self.leader is not None:
             self.leader = None
             self.effects.append(Elect(0))
+
+    def decline(self) -> None:
+        """Know that this node is not the leader, whoever is: the other outcome of an implicit election."""
+        self.leader = 0
+        self.effects.append(Elect(0))
 
     def save(self, record: Message) -> None:
         """Put `record` on stable storage before anything sent later."""

@@ -39,7 +39,7 @@ def list_(what: str, markdown: bool) -> None:
     print_catalogue(what, markdown)
 
 
-GRID = {"nodes", "faults", "trials", "detector", "ids", "initiators", "dead"}
+GRID = {"nodes", "faults", "trials", "detector", "ids", "initiators", "dead", "topology"}
 
 
 @cli.command(short_help="Run a sweep: rows, figures and a report.")
@@ -52,6 +52,7 @@ GRID = {"nodes", "faults", "trials", "detector", "ids", "initiators", "dead"}
 @click.option("--ids", help="random, ascending, descending, best, worst, or 3,1,2 in ring order.")
 @click.option("--initiators", help="all, one, random:K, or positions such as 0,3.")
 @click.option("--dead", help="Positions that are down from the start.")
+@click.option("--topology", help="For pages that run on any graph: grid, torus, hypercube, random regular or tree.")
 @click.option("--detector", help="How crashes are noticed: perfect, or heartbeat[:period=...,timeout=...].")
 @click.option("--delta", help="Bound on one hop, such as 50ms; auto measures it.")
 @click.option(

@@ -230,16 +230,16 @@ class Outcome(msgspec.Struct):
     agreed: int = 0
 
 
-def judge(execution: Execution, ids: tuple[Id, ...]) -> Outcome:
-    """The verdict over the live nodes at the end."""
+def judge(execution: Execution, ids: tuple[Id, ...], implicit: bool = False) -> Outcome:
+    """The verdict over the live nodes at the end; in an `implicit` election who is not the leader need only know that."""
     if execution.stop not in ("quiescent", "settled"):
         return Outcome("unknown")
     nobody: tuple[Id | None, int, int] = (None, 0, 0)
     ends = {position: execution.monitor.leaders.get(position, nobody) for position in execution.live}
     alive = {ids[position] for position in ends}
-    leaders = {leader for leader, _, _ in ends.values()}
-    if len(leaders) == 1 and leaders <= alive:
-        winner = next(position for position, end in ends.items() if ids[position] == end[0])
+    leaders = {leader for leader, _, _ in ends.values()} - ({0} if implicit else set())
+    winner = next((position for position, end in ends.items() if ids[position] == end[0]), None)
+    if len(leaders) == 1 and winner is not None:
         leader, term, won = ends[winner]
         return Outcome("elected", leader, term, won, max(since for _, _, since in ends.values()))
     return Outcome("split" if leaders & alive else "no_leader")
@@ -278,6 +278,11 @@ def is_within(model: Model, execution: Execution, scenario: Scenario) -> bool:
     )
 
 
+def may_fail(page: type[Node], verdict: str) -> bool:
+    """Whether nobody was elected by mere bad luck, as an implicit election allows."""
+    return page.model.election == "implicit" and verdict == "no_leader"
+
+
 def _tell(fired: Fired, since: int) -> str:
     """A strike as text for the row."""
     whom = f" {fired.position} ({fired.role})" if fired.position >= 0 else ""
@@ -301,7 +306,7 @@ def make_row(
         if message in page.messages or execution.sent.get(message)
     ]
     counts = {name: sum(kind.count for kind in kinds if kind.kind_class == name) for name in CLASSES}
-    outcome = judge(execution, scenario.ids)
+    outcome = judge(execution, scenario.ids, page.model.election == "implicit")
     leaderless, overlap = seen.measure_reigns(execution.began, execution.end)
     settled = outcome.leader is not None and seen.first is not None and outcome.won >= seen.first
     row = Trial(
@@ -310,7 +315,7 @@ def make_row(
         engine=engine,
         algorithm=scenario.algorithm,
         parameters=_join(f"{name}={value}" for name, value in sorted(scenario.parameters.items())),
-        topology=page.model.topology,
+        topology=page.model.topology if page.model.topology != "any" else scenario.topology,
         n=scenario.n,
         ids=_join(scenario.ids),
         initiators=_join(execution.initiators),
@@ -324,7 +329,7 @@ def make_row(
         leader=outcome.leader,
         term=outcome.term,
         violations=seen.violations,
-        within_model=is_within(page.model, execution, scenario),
+        within_model=is_within(page.model, execution, scenario) and not may_fail(page, outcome.verdict),
         max_hop_s=execution.max_hop / 1e9,
         false_suspicions=execution.false_suspicions,
         delta_s=scenario.delta,

@@ -3,19 +3,19 @@
 import importlib
 import random
 from bisect import bisect_left
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 from algorithms import ALGORITHMS
-from algorithms.model import NEXT, Id, Node, Position, View
+from algorithms.model import NEXT, Id, Node, Port, Position, View
 from algorithms.reelection import Reelection
 from bench.detector import Times, parse_detector
 from bench.faults import Fault, Faults, Plan, make_plan, write_plan
-from bench.topology import TOPOLOGIES
+from bench.topology import TOPOLOGIES, Distances, Links, find_graph
 
 ONE_PORT = (NEXT,)
 
@@ -26,6 +26,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         algorithm: a name in the catalogue, or `package.module:Class`.
         parameters: the algorithm's own, as text by name; what is missing has its default.
+        topology: the graph, for a page that runs on any; others have their own.
         ids: ids by position; on a ring position i sends to i + 1.
         initiators: `all`, `one`, `random:K`, or positions such as `0,3`.
         dead: positions that are down from the start, ascending.
@@ -42,6 +43,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     delta: float
     horizon: float
+    topology: str = "grid"
     latency: str = ""
     parameters: dict[str, str] = {}
     initiators: str = "all"
@@ -153,8 +155,10 @@ def node_maker(scenario: Scenario, steady: bool = False) -> Callable[[Position, 
         ValueError: if there is no such algorithm or parameter.
     """
     page, ids = find_algorithm(scenario.algorithm), scenario.ids
-    parameters, links_of = parse_parameters(page, scenario.parameters), TOPOLOGIES[page.model.topology]
-    named, knows_n = "neighbours" in page.model.knows, "n" in page.model.knows
+    parameters = parse_parameters(page, scenario.parameters)
+    named, knows_n, knows_diameter = (what in page.model.knows for what in ("neighbours", "n", "diameter"))
+    graph = find_graph(scenario.topology, len(ids), scenario.seed) if page.model.topology == "any" else None
+    links_of = graph.links if graph is not None else TOPOLOGIES[page.model.topology]
     reelected = page.model.failures == "none"
     down = scenario.dead if reelected else ()
     key = (int(reelected), down)  # one tuple for all: a million nodes share it
@@ -164,12 +168,20 @@ def node_maker(scenario: Scenario, steady: bool = False) -> Callable[[Position, 
     circle = [p for p in range(len(ids)) if p not in down] if anonymous else []
     circle_ids = tuple(ids[p] for p in circle)
 
+    def world(position: Position, excluded: tuple[Position, ...]) -> tuple[Links, int | None]:
+        diameter = graph.without(excluded).diameter if graph is not None and knows_diameter else None
+        return links_of(position, excluded, ids, named), diameter
+
     def make_alone(position: Position, incarnation: int = 0) -> Node:
         identity = None if anonymous else ids[position]
-        links = links_of(position, down, ids, named)
+        links, diameter = world(position, down)
         n = len(ids) - len(down) if knows_n else None
-        ports = ONE_PORT if len(links) == 1 and NEXT in links else tuple(links)
-        node = page(View(identity, ports, n, f"{scenario.seed}/{position}/{incarnation}{suffix}"), **parameters)
+        if isinstance(links, Distances):
+            ports: Sequence[Port] = links.ports
+        else:
+            ports = ONE_PORT if len(links) == 1 and NEXT in links else tuple(links)
+        view = View(identity, ports, n, f"{scenario.seed}/{position}/{incarnation}{suffix}", diameter)
+        node = page(view, **parameters)
         node.links, node.key = (
             (links[NEXT],) if ports is ONE_PORT else links,
             key,
@@ -183,9 +195,7 @@ def node_maker(scenario: Scenario, steady: bool = False) -> Callable[[Position, 
     def make_reelected(position: Position, incarnation: int = 0) -> Node:
         identity = None if anonymous else ids[position]
         view = View(identity, (), len(ids), f"{scenario.seed}/{position}/{incarnation}")
-        return Reelection(
-            view, page, position, ids, down, lambda excluded: links_of(position, excluded, ids, named), **parameters
-        )
+        return Reelection(view, page, position, ids, down, partial(world, position), **parameters)
 
     return make_reelected if reelected and not (steady and len(scenario.live) > 1) else make_alone
 

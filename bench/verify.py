@@ -17,6 +17,7 @@ from bench.engines.explore import (
     ENDLESS,
     SAVED,
     Delivery,
+    Found,
     Move,
     Recover,
     State,
@@ -253,12 +254,14 @@ def draw_way(way: Way, ids: Sequence[Id], title: str, stem: Path) -> None:
 
 
 def choose_arrangements(page: type[Node], n: int, policy: str, seed: int) -> Iterator[tuple[Id, ...]]:
-    """Ids by position: all arrangements that differ (`all`: on a ring up to rotation; elsewhere places do not matter), or
-    what `choose_ids` takes."""
+    """Ids by position: all arrangements that differ (`all`: on a ring up to rotation; on a complete graph places do
+    not matter), or what `choose_ids` takes."""
     if policy != "all":
         yield choose_ids(policy, page, n, trial_seed(seed, n, 0))[0]
     elif "ring" in page.model.topology:
         yield from ((1, *rest) for rest in permutations(range(2, n + 1)))
+    elif page.model.topology == "any":
+        yield from permutations(range(1, n + 1))
     else:
         yield tuple(range(1, n + 1))
 
@@ -358,7 +361,7 @@ def command_for(question: Question, algorithm: str, ids: tuple[Id, ...], schedul
 def describe_coverage(question: Question, system: System) -> str:
     """What was looked at, in words."""
     recoveries = min(question.recoveries, question.crashes)
-    crashes = min(question.crashes, system.n - 1 + recoveries)
+    crashes = min(question.crashes, system.model.spares(system.n) + recoveries)
     words = ["every order of messages"]
     words += (
         [f"up to {crashes} crash{'es' if crashes > 1 else ''}, between and inside events"] if crashes else ["no crash"]
@@ -369,8 +372,8 @@ def describe_coverage(question: Question, system: System) -> str:
         words += ["timers at any time"]
     elif any(isinstance(event, Timer) for event in system.events.things):
         words += ["timers only when nothing is in flight, in the order in which they are due"]
-    words += [f"at most {system.epochs} elections"] if system.epochs else []
-    words += ["heartbeats left out"] if system.endless else []
+    words += [f"at most {system.epochs} election{'s' if system.epochs > 1 else ''}"] if system.epochs else []
+    words += ["heartbeats left out" if system.late else "delays drawn the same each time"] if system.endless else []
     return ", ".join(words)
 
 
@@ -419,13 +422,24 @@ def answer(question: Question, write: Callable[[str], None] = click.echo) -> int
     return code
 
 
+def describe_finding(system: System, found: Found) -> tuple[str, str]:
+    """What holds of a system in which nothing wrong was found, and in how many states that was seen, in words."""
+    ways = f"{found.states:,} states, {found.steps:,} steps"
+    if not found.exhausted:
+        return "nothing wrong so far", ways
+    safe = "" if system.model.safety == "eventual" else "safe"
+    if not system.endless:
+        ways += f", {found.ends:,} ends, longest execution {found.longest}"
+        return "safe, and every execution ends with one leader", ways
+    lasting = "every execution comes to one leader, again and again" if system.settles else ""
+    return ", and ".join(filter(None, (safe, lasting))) or "nothing to be judged", ways
+
+
 def look_everywhere(question: Question, system: System, head: str, write: Callable[[str], None]) -> int:
     """Search one system and say what was found; returns the exit code."""
     found = explore(system, question.limit)
     if not found.fault:
-        ending = "" if system.endless else ", and every execution ends with one leader"
-        kept = f"safe{ending}" if found.exhausted else "nothing wrong so far"
-        ways = f"{found.states:,} states, {found.steps:,} steps, {found.ends:,} ends, longest execution {found.longest}"
+        kept, ways = describe_finding(system, found)
         write(f"{head}: {kept} ({ways})")
         coverage = describe_coverage(question, system)
         if not found.exhausted:

@@ -389,6 +389,7 @@ class Cluster:
         self.generation += 1
         page = find_algorithm(scenario.algorithm)
         self.places = {identity: position for position, identity in enumerate(scenario.ids)}
+        self.unsaid = {0} if page.model.election == "implicit" else set[int]()  # what need not be agreed on
         observation = Observation(
             tuple(message.__name__ for message in kinds_of(page)), (), 0, 0, 0.0, "quiescent", "", [], 0, []
         )
@@ -524,7 +525,7 @@ class Cluster:
 
     def find_leader(self) -> Position | None:
         """The live node that all who live take for their leader, or None."""
-        leaders = set(self.minds())
+        leaders = set(self.minds()) - self.unsaid
         position = self.places.get(leaders.pop()) if len(leaders) == 1 else None
         return position if position in self.pids else None
 
