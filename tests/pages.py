@@ -54,7 +54,7 @@ def carry_out(command: str, folder: Path) -> tuple[str, int]:
         text=True,
         timeout=TIMEOUT,
     )
-    printed = re.sub(r"after \d+\.\d s", "after ... s", done.stdout.rstrip())
+    printed = re.sub(r"after \d+\.\d s(, about [\w ]+ left)?", "after ... s", done.stdout.rstrip())
     return "\n".join(line.rstrip() for line in printed.splitlines()), done.returncode
 
 
