@@ -213,8 +213,9 @@ class Results:
 
     @cached_property
     def undelayed(self) -> "Results":
-        """The part without the trials in which links were slow and nothing else happened."""
-        return replace(self, trials=self.trials[~self.trials["fault"].isin(self.slow_links)])
+        """The part without the trials in which links were slow and nothing else happened, if there are others."""
+        rows = self.trials[~self.trials["fault"].isin(self.slow_links)]
+        return self if rows.empty else replace(self, trials=rows)
 
     @cached_property
     def delayed(self) -> "Results":

@@ -10,7 +10,10 @@ from bench.conformance import imported_modules
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(path for path in (ROOT / "algorithms").glob("*/*.py") if path.name != "__init__.py")
-VIEWS = [ROOT / "bench" / f"{name}.py" for name in ("analyse", "plots", "report", "events", "diagram", "compare")]
+VIEWS = [
+    ROOT / "bench" / f"{name}.py"
+    for name in ("analyse", "answer", "textbook", "plots", "report", "events", "diagram", "compare")
+]
 
 
 def imports(path: Path) -> set[str]:
