@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN ?= results/latest
 BIN := .venv/bin
 
-.PHONY: setup bench bench-quick bench-full bench-faults report regress check test test-slow perf scale clean
+.PHONY: setup bench bench-quick bench-full bench-faults report regress check test test-slow test-browser perf scale clean
 
 setup: .venv/installed
 
@@ -36,10 +36,14 @@ check: setup
 	$(BIN)/mypy
 
 test: setup
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -m 'not slow' --ignore=tests/browser
 
 test-slow: setup
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow --ignore=tests/browser
+
+test-browser: setup
+	$(BIN)/python -m pip install --quiet --editable '.[browser]'
+	$(BIN)/pytest tests/browser
 
 perf: setup
 	$(BIN)/python -m bench.perf

@@ -1,9 +1,19 @@
 """The catalogue: every election of the suite, by name."""
 
+from algorithms.complete.afek_gafni import AfekGafni
 from algorithms.complete.bully import Bully
+from algorithms.complete.invitation import GarciaMolina
 from algorithms.complete.lamport import Lamport
 from algorithms.complete.randomized import Randomized
+from algorithms.complete.sublinear import Sublinear
+from algorithms.graph.echo_extinction import EchoExtinction
+from algorithms.graph.flood_max import FloodMax
 from algorithms.model import Node
+from algorithms.omega.omega import Omega
+from algorithms.quorum.paxos import Paxos
+from algorithms.quorum.raft import Raft
+from algorithms.quorum.viewstamped import Viewstamped
+from algorithms.quorum.zookeeper_fle import ZooKeeperFLE
 from algorithms.ring.chang_roberts import ChangRoberts
 from algorithms.ring.dolev_klawe_rodeh import DolevKlaweRodeh
 from algorithms.ring.franklin import Franklin
@@ -27,4 +37,14 @@ ALGORITHMS: dict[str, type[Node]] = {
     "peterson": Peterson,
     "higham_przytycka": HighamPrzytycka,
     "itai_rodeh": ItaiRodeh,
+    "raft": Raft,
+    "zookeeper_fle": ZooKeeperFLE,
+    "paxos": Paxos,
+    "viewstamped": Viewstamped,
+    "omega": Omega,
+    "afek_gafni": AfekGafni,
+    "invitation": GarciaMolina,
+    "sublinear": Sublinear,
+    "echo_extinction": EchoExtinction,
+    "flood_max": FloodMax,
 }

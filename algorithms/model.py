@@ -7,7 +7,7 @@ units of delta, the bound on one hop.
 
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -27,6 +27,10 @@ class Message(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=True):
 
 class Announcement(Message, frozen=True, gc=False):
     """A message that tells the outcome of an election; counted apart from those that decide it."""
+
+
+class Periodic(Message, frozen=True, gc=False):
+    """A message that is sent for ever, again and again; counted with failure detection, never with the election."""
 
 
 class Effect(msgspec.Struct, gc=False):
@@ -54,7 +58,7 @@ class CancelTimer(Effect):
 
 
 class Elect(Effect):
-    """The node now takes `leader` to be the leader of `term` (0: of its epoch)."""
+    """The node now takes `leader` (0: nobody any more) to be the leader of `term` (0: of its epoch)."""
 
     leader: Id
     term: int = 0
@@ -74,25 +78,43 @@ class View(msgspec.Struct, frozen=True):
         ports: labels of its links. Where neighbours' ids are known (KT1) a label *is* the neighbour's id.
         n: number of nodes in its world, or None where that is not known.
         seed: seeds `Node.rng`.
+        diameter: most hops between two nodes of its world, or None where that is not known.
     """
 
     id: Id | None
-    ports: tuple[Port, ...]
+    ports: Sequence[Port]
     n: int | None
     seed: str
+    diameter: int | None = None
+
+
+class Pulse(msgspec.Struct, frozen=True):
+    """The heartbeats of a page that never falls silent, in delta, as functions of its parameters.
+
+    Attributes:
+        period: between two `Periodic` messages of the leader; the moment of a fault is drawn over it.
+        timeout: the longest that a node waits for one. Agreed on and unchanged for so long, an election is settled.
+    """
+
+    period: Callable[[Mapping[str, Any]], float]
+    timeout: Callable[[Mapping[str, Any]], float]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """What the theorem assumes (the facts of the docstring's `Model` line, as data).
 
     Attributes:
-        topology: a name in `bench.topology.TOPOLOGIES`.
+        topology: a name in `bench.topology.TOPOLOGIES`, or any: then a scenario chooses a graph of `GRAPHS` there.
         timing: asynchronous, partially synchronous or synchronous.
-        channels: reliable, or reliable FIFO.
-        failures: what the page itself survives: none, or crash.
+        channels: reliable, reliable FIFO, or lossy: messages may be lost, doubled and overtaken, and links cut.
+        failures: what the page itself survives: none, crash (any number), or minority (fewer than half down at a time).
         identity: unique or anonymous.
-        knows: which of `n` and `neighbours` (their ids) a node is told.
-        start: who may wake spontaneously.
+        knows: which of `n`, `diameter` and `neighbours` (their ids) a node is told.
+        start: who may wake spontaneously: any, or all, and then at once.
+        safety: which leaders are too many: `instant`, two of one election at one instant; `ever`, two of one term, ever;
+            `eventual`, none: there is one in the end.
+        pulse: of a page that never falls silent and finds out by itself who crashed; None for the others.
+        election: explicit, or implicit: each node learns only whether it is the leader, and by bad luck nobody is.
     """
 
     topology: str
@@ -102,6 +124,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     identity: str = "unique"
     knows: tuple[str, ...] = ()
     start: str = "any"
+    safety: str = "instant"
+    pulse: Pulse | None = None
+    election: str = "explicit"
+
+    def spares(self, n: int) -> int:
+        """How many of n nodes may be down at once."""
+        return (n - 1) // 2 if self.failures == "minority" else n - 1
 
 
 class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,15 +140,20 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
         ids: ids by position; on a ring position i sends to i + 1.
         initiators: live positions that start spontaneously, ascending.
         dead: positions that are down, ascending.
+        crashed: those of them whose crash the election is about.
         parameters: the page's parameters, parsed.
         draws: random numbers that each position drew, in order (pages that draw).
+        edges, diameter: links of the graph of the live, and most hops between two of them (pages for any graph).
     """
 
     ids: tuple[Id, ...]
     initiators: tuple[Position, ...]
     dead: tuple[Position, ...] = ()
+    crashed: tuple[Position, ...] = ()
     parameters: Mapping[str, Any] = {}
     draws: Mapping[Position, tuple[int, ...]] = {}
+    edges: int = 0
+    diameter: int = 0
 
     @property
     def n(self) -> int:
@@ -154,8 +188,11 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """What the theorem promises, as data that is checked.
 
     Attributes:
-        messages: exact count by kind for one arrangement of at least two live nodes (Bully: of any), or None where the
-            schedule decides it.
+        messages: exact count by kind, `Periodic` ones apart, for one arrangement of at least two live nodes (Bully: of
+            any).
+        exact: whether it holds in an arrangement; where it does not the schedule decides.
+        ranges: counts among which the schedule decides, by kind, for the kinds that are not in `messages`.
+        epochs: how many elections are opened until one ends well.
         leader: who is elected in one arrangement of at least two live nodes, or None where the schedule decides it.
         depth: exact length of the longest happened-before chain of messages, where the schedule does not decide it.
         all: bounds when every node starts.
@@ -175,6 +212,9 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     time: str
     bits: str
     source: str
+    exact: Callable[[Arrangement], bool] = lambda arrangement: True
+    ranges: Callable[[Arrangement], dict[str, range]] = lambda arrangement: {}
+    epochs: Callable[[Arrangement], int] = lambda arrangement: 1
     leader: Callable[[Arrangement], Id] | None = None
     depth: Callable[[Arrangement], int] | None = None
     drawn: type[Message] | None = None
@@ -218,6 +258,17 @@ def number(default: float, least: float, *, meaning: str) -> Parameter:
     return Parameter(f"{default:g}", f"a number >= {least:g}", meaning, parse)
 
 
+def count(*, meaning: str) -> Parameter:
+    """A parameter that is a whole number of at least 0, which is the default."""
+
+    def parse(text: str) -> int:
+        if int(text) < 0:
+            raise ValueError(text)
+        return int(text)
+
+    return Parameter("0", "a whole number >= 0", meaning, parse)
+
+
 def sides(*, meaning: str) -> Parameter:
     """A parameter that is how many values a node draws from: as many as there are nodes (0), or a number of at least 2."""
 
@@ -244,11 +295,11 @@ class Node:
 
     Events, all optional: `init`, `on_start`, `on_<message>(port, msg)`, `on_timeout(name)`, `on_suspect(port)`,
     `on_trust(port)`, `on_recover(record)`. Effects, to call: `send`, `broadcast`, `pass_on`, `set_timer`, `cancel_timer`,
-    `elect`, `save`.
+    `elect`, `decline`, `doubt`, `save`.
 
     Attributes:
         id, ports, n: the node's `View`.
-        leader: whom it last elected.
+        leader: whom it last elected; 0 where it knows only that it is not itself.
         epoch: number of the election that it takes part in, from 1; engines read it to count elections.
         effects: what it did since an engine last looked.
         suspected: output of its failure detector (Chandra and Toueg, JACM 43(2), 1996), kept by the engine.
@@ -294,7 +345,7 @@ class Node:
         self.effects: list[Effect] = []
         self.suspected: frozenset[Port] = _NOBODY
         self.armed: frozenset[str] = _NOTHING
-        self.links: dict[Port, tuple[Position, Port]] | tuple[tuple[Position, Port], ...] = {}
+        self.links: Mapping[Port, tuple[Position, Port]] | tuple[tuple[Position, Port], ...] = {}
         self.key: Key = (0, ())
         self.circle: tuple[Id, ...] = ()
         self.place = 0
@@ -302,6 +353,11 @@ class Node:
         for name, parameter in self.parameters.items():
             setattr(self, name, parameters[name] if name in parameters else parameter.parse(parameter.default))
         self.init()
+
+    @property
+    def term(self) -> int:
+        """What its leader leads: its epoch, unless the page tells groups in one epoch apart."""
+        return self.epoch
 
     @property
     def rng(self) -> random.Random:
@@ -380,6 +436,17 @@ class Node:
             leader = self.circle[self.place - leader]
         self.leader = leader
         self.effects.append(Elect(leader, term))
+
+    def doubt(self) -> None:
+        """Take nobody for the leader any more, in the same election."""
+        if self.leader is not None:
+            self.leader = None
+            self.effects.append(Elect(0))
+
+    def decline(self) -> None:
+        """Know that this node is not the leader, whoever is: the other outcome of an implicit election."""
+        self.leader = 0
+        self.effects.append(Elect(0))
 
     def save(self, record: Message) -> None:
         """Put `record` on stable storage before anything sent later."""

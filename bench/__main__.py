@@ -20,27 +20,30 @@ from bench.settings import BadInput, Settings
 def cli() -> None:
     """Leader elections on real processes: which one, at what cost, and what happens to it when things fail.
 
+    Each command has its own --help. The pages in bench/docs teach it all; begin with tutorial.md.
+
     Example: election-bench run -a bully,chang_roberts -n 4,8,16 -t 20
     """
 
 
-@cli.command("list")
+@cli.command("list", short_help="What there is: algorithms, faults, profiles, engines.")
 @click.argument("what", type=click.Choice(["algorithms", "faults", "profiles", "engines"]), default="algorithms")
-def list_(what: str) -> None:
+@click.option("--markdown", is_flag=True, help="The table as Markdown.")
+def list_(what: str, markdown: bool) -> None:
     """The catalogue: algorithms with their models and costs, faults, profiles or engines.
 
     Example: election-bench list faults
     """
     from bench.catalogue import print_catalogue
 
-    print_catalogue(what)
+    print_catalogue(what, markdown)
 
 
-GRID = {"nodes", "faults", "trials", "detector", "ids", "initiators", "dead"}
+GRID = {"nodes", "faults", "trials", "detector", "ids", "initiators", "dead", "topology"}
 
 
-@cli.command()
-@click.option("-a", "--algorithms", help="Names, or package.module:Class for one's own.")
+@cli.command(short_help="Run a sweep: rows, figures and a report.")
+@click.option("-a", "--algorithms", help="Names (see: list), or package.module:Class for one's own.")
 @click.option("-n", "--nodes", help="Sizes, such as 4,8,16.")
 @click.option("-f", "--faults", help="What goes wrong: none, leader-crash, ... (see: list faults).")
 @click.option("-e", "--engine", help="processes, or simulate (virtual time).")
@@ -49,6 +52,7 @@ GRID = {"nodes", "faults", "trials", "detector", "ids", "initiators", "dead"}
 @click.option("--ids", help="random, ascending, descending, best, worst, or 3,1,2 in ring order.")
 @click.option("--initiators", help="all, one, random:K, or positions such as 0,3.")
 @click.option("--dead", help="Positions that are down from the start.")
+@click.option("--topology", help="For pages that run on any graph: grid, torus, hypercube, random regular or tree.")
 @click.option("--detector", help="How crashes are noticed: perfect, or heartbeat[:period=...,timeout=...].")
 @click.option("--delta", help="Bound on one hop, such as 50ms; auto measures it.")
 @click.option(
@@ -58,7 +62,7 @@ GRID = {"nodes", "faults", "trials", "detector", "ids", "initiators", "dead"}
 @click.option("--loss", help="How likely each message is lost, such as 0.05.")
 @click.option("--horizon", help="The longest a trial may take, such as 30s, or auto.")
 @click.option("--param", multiple=True, help="An algorithm's own, such as bully.coordinator=lower; repeatable.")
-@click.option("--profile", help="quick, default, full, or the path of a TOML file.  [default: default]")
+@click.option("--profile", help="A name (see: list profiles), or the path of a TOML file.  [default: default]")
 @click.option("-o", "--out", help="Folder of the results.  [default: results/<time>]")
 @click.option("--resume", is_flag=True, help="Finish the run in --out (or results/latest).")
 @click.option("--no-report", is_flag=True, help="Leave figures and report out.")
@@ -75,7 +79,9 @@ def run(out: str | None, resume: bool, no_report: bool, as_json: bool, profile: 
     from bench.store import Run, read_manifest
     from bench.sweep import make_manifest
 
-    options = {name: list(value) if name == "param" else value for name, value in given.items() if value}
+    options = {
+        name: list(value) if name == "param" else value for name, value in given.items() if value not in (None, ())
+    }
     if resume:
         folder = Path(out or "results/latest").resolve()
         settings = settings_of(read_manifest(folder)["settings"])
@@ -115,10 +121,10 @@ def check_machine(settings: Settings) -> None:
         raise BadInput(f"--nodes: {error}") from None
 
 
-@cli.command()
-@click.argument("folder", metavar="RUN", default="results/latest")
+@cli.command(short_help="Figures and report again, from stored rows.")
+@click.argument("folder", metavar="[RUN]", default="results/latest")
 def report(folder: str) -> None:
-    """Rebuild figures and report from the stored rows of RUN alone.
+    """Rebuild figures and report from the stored rows of RUN (results/latest unless given) alone.
 
     Example: election-bench report results/latest
     """
@@ -130,7 +136,7 @@ def report(folder: str) -> None:
         raise BadInput(str(error)) from None
 
 
-@cli.command()
+@cli.command(short_help="One stored trial again.")
 @click.argument("folder", metavar="RUN")
 @click.argument("trial", type=click.IntRange(0))
 @click.option("--json", "as_json", is_flag=True, help="The row as a JSON object.")
@@ -145,6 +151,62 @@ def replay(folder: str, trial: int, as_json: bool) -> None:
 
 
 @cli.command()
+@click.argument("first", metavar="RUN_A")
+@click.argument("second", metavar="RUN_B")
+@click.option("--markdown", is_flag=True, help="As Markdown, for a pull request.")
+@click.option("-o", "--out", help="Also draw the times to this file, .svg or .png.")
+def compare(first: str, second: str, markdown: bool, out: str | None) -> None:
+    """What changed from RUN_A to RUN_B: exact counts, promises, and times with intervals.
+
+    Exit 1 if a count of messages grew or more promises are broken. A time that grew is told and no error.
+
+    Example: election-bench compare results/before results/after --markdown
+    """
+    from bench.catalogue import console
+    from bench.compare import changed_table, compare_runs, plot_ratios_by_cell, summarise, write_markdown
+    from bench.plots import save_figure
+
+    path = Path(out) if out is not None else None
+    if path is not None and (path.suffix not in (".svg", ".png") or not path.absolute().parent.is_dir()):
+        raise BadInput(f"--out: {out!r} is no .svg or .png in a folder that exists")
+    found = compare_runs(Path(first).resolve(), Path(second).resolve())
+    if markdown:
+        click.echo(write_markdown(found), nl=False)
+    else:
+        if any(change.verdict != "same" for change in found.changes):
+            console().print(changed_table(found))
+        click.echo("\n".join(summarise(found)))
+    if path is not None:
+        save_figure(plot_ratios_by_cell(found), path.with_suffix(""), (path.suffix,))
+    sys.exit(int(found.fails))
+
+
+SCENARIO = GRID - {"trials"} | {"algorithms", "engine", "seed", "delta", "latency", "loss", "horizon", "param"}
+
+
+@cli.command(
+    short_help="One trial, as text or space-time diagram.",
+    params=[option for option in run.params if option.name in SCENARIO],
+)
+@click.argument("folder", metavar="[RUN", required=False)
+@click.argument("trial", metavar="TRIAL]", type=click.IntRange(0), required=False)
+@click.option("-o", "--out", help="File; its suffix says what: .txt, .svg, .png, .json (Perfetto), .log (ShiViz).")
+def trace(folder: str | None, trial: int | None, out: str | None, **given: Any) -> None:
+    """One trial, shown: TRIAL of RUN if its events are kept, or one that is run now.
+
+    As text, one line an event; or, with -o, as space-time diagram, for Perfetto, or for ShiViz.
+
+    Example: election-bench trace -a chang_roberts -n 5 -f leader-crash -e simulate
+
+    Example: election-bench trace results/latest 0 -o trial.svg
+    """
+    from bench.trace import trace as show
+
+    options = {name: list(value) if name == "param" else value for name, value in given.items() if value}
+    sys.exit(show(folder, trial, out, options))
+
+
+@cli.command(short_help="What this machine can do.")
 @click.option("-n", "--nodes", default="8,64,256", help="Sizes whose delta is measured.  [default: 8,64,256]")
 @click.option("--json", "as_json", is_flag=True, help="The rows as one JSON list.")
 def calibrate(nodes: str, as_json: bool) -> None:
@@ -169,7 +231,7 @@ def calibrate(nodes: str, as_json: bool) -> None:
         print_rows(tuple(rows[0]), [tuple(row.values()) for row in rows])
 
 
-@cli.command()
+@cli.command(short_help="The gate: counts against theorem and baseline.")
 @click.option("-a", "--algorithms", help="Names, or package.module:Class with claims.  [default: the catalogue]")
 @click.option("--baseline", default="results/baseline.json", show_default=True, help="Counts to compare with.")
 @click.option("--update", is_flag=True, help="Rewrite the baseline from what is measured.")
@@ -190,7 +252,7 @@ def regress(
     sys.exit(run_and_judge(algorithms, Path(baseline), update, junit, bench_json, quiet))
 
 
-@cli.command()
+@cli.command(short_help="Every interleaving of small systems.")
 @click.option("--conformance", "name", help="Instead: the checks any algorithm must pass, for this one.")
 @click.option(
     "-e", "--engine", type=click.Choice(["simulate", "processes"]), help="Of --conformance.  [default: simulate]"
@@ -198,17 +260,20 @@ def regress(
 @click.option("-a", "--algorithms", help="Names, or package.module:Class for one's own.  [default: the catalogue]")
 @click.option("-n", "--nodes", default="3", show_default=True, help="Sizes, such as 3,4.")
 @click.option("--crashes", default="1", show_default=True, help="How many nodes may crash, anywhere.")
+@click.option("--recoveries", default="0", show_default=True, help="How often one may come back, with what it saved.")
 @click.option("--late-timers", is_flag=True, help="Timers may fire at any time, as if the network were late.")
-@click.option("--epochs", help="Leave out elections later than this.  [default: 2 with --late-timers]")
+@click.option(
+    "--epochs", help="Leave out elections later than this.  [default: 2 with --late-timers, or if heartbeats never end]"
+)
 @click.option("--ids", default="all", show_default=True, help="All arrangements, or as in run.")
 @click.option("--initiators", default="all", show_default=True, help="Who starts, as in run.")
 @click.option("--param", multiple=True, help="An algorithm's own, such as bully.coordinator=lower; repeatable.")
 @click.option(
     "-s", "--seed", default="1", show_default=True, help="What nodes draw, and what a hunt does, comes from it."
 )
-@click.option("--hunt", help="So many random executions instead of all, for larger systems.")
+@click.option("--hunt", help="So many random executions instead of all, for larger systems, such as 1000.")
 @click.option("--limit", default="20000000", show_default=True, help="States after which to give up; 300 bytes each.")
-@click.option("--replay", help="One execution, as a witness gives it.")
+@click.option("--replay", help="One execution, such as '0! 1<0', as a witness gives it.")
 @click.option("-o", "--out", default="results/witness", show_default=True, help="Folder of witnesses.")
 def verify(name: str | None, engine: str | None, **given: Any) -> None:
     """Every interleaving of small systems: is there ever a second leader, does every execution end with one?
@@ -253,7 +318,12 @@ def main() -> None:
         click.echo(f"election-bench: {error}", err=True)
         code = 2
     except click.ClickException as error:
-        click.echo(f"election-bench: {error.format_message()}", err=True)
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        command = context.command_path if context is not None else "election-bench"
+        lists = (
+            " Lists are written with commas, without blanks." if "unexpected extra" in error.format_message() else ""
+        )
+        click.echo(f"election-bench: {error.format_message().rstrip('.')}.{lists} See: {command} --help", err=True)
         code = 2
     except (KeyboardInterrupt, click.Abort):
         click.echo("election-bench: interrupted", err=True)

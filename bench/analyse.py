@@ -5,19 +5,21 @@ ended in an error, or whose fault did not hit is counted and shown, and never av
 fault than what all are told at once, so that no cell mixes detectors. Times are in seconds.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.special import digamma
 
 from algorithms import ALGORITHMS
 from bench.detector import parse_detector
+from bench.faults import seconds
 from bench.settings import BadInput
 from bench.store import KIND_COLUMNS, read_manifest
 from bench.trial import Trial
@@ -35,9 +37,12 @@ ALGORITHM_LABELS = {
     "peterson": "Peterson",
     "higham_przytycka": "Higham–Przytycka",
     "itai_rodeh": "Itai–Rodeh",
+    "afek_gafni": "Afek–Gafni",
+    "zookeeper_fle": "ZooKeeper FLE",
 }
 FAULT_LABELS = {"none": "cold start", "leader-crash": "leader crash"}
 HEARTBEATS = " · heartbeats"  # ends the name of a fault that is noticed by heartbeats
+ONE_STARTS = " · one starts"  # ends the name of a fault after which one node starts, in a run in which else all do
 MOST_PANELS = 6  # faults that get a panel each in a figure over n
 P99_TRIALS = 100  # a 99th percentile of fewer is an extrapolation
 P95_TRIALS = 20  # and so is a 95th
@@ -61,18 +66,28 @@ _RESAMPLES = 2000
 
 def algorithm_label(name: str) -> str:
     """The name of an algorithm as people write it."""
-    return ALGORITHM_LABELS.get(name) or name.rpartition(":")[2].replace("_", " ")
+    words = name.rpartition(":")[2].replace("_", " ")
+    return ALGORITHM_LABELS.get(name, words[0].upper() + words[1:])
 
 
 def told_fault(fault: str) -> str:
     """The fault as it was asked for, whatever noticed it."""
-    return fault.removesuffix(HEARTBEATS)
+    return fault.removesuffix(HEARTBEATS).removesuffix(ONE_STARTS)
 
 
 def fault_label(fault: str) -> str:
     """The name of a fault as people write it."""
-    words = " + ".join(FAULT_LABELS.get(word, word) for word in told_fault(fault).split("+"))
-    return words + HEARTBEATS * fault.endswith(HEARTBEATS)
+    told = told_fault(fault)
+    return " + ".join(FAULT_LABELS.get(word, word) for word in told.split("+")) + fault.removeprefix(told)
+
+
+def link_delay(fault: str) -> float:
+    """How much longer each hop takes under `fault` (s) if that is all that happens, and the same for all; else NaN."""
+    name, _, text = fault.partition(":")
+    try:
+        return seconds(text) if name == "delay" else 0.0 if fault == "none" else float("nan")
+    except ValueError:
+        return float("nan")
 
 
 def format_count(value: float) -> str:
@@ -106,15 +121,15 @@ def _read_csv(path: Path, dtypes: dict[str, str]) -> pd.DataFrame:
         raise ValueError(f"cannot read {str(path)!r}: {str(error).splitlines()[0]}") from None
 
 
-def _length(text: str) -> int:
-    """How many words a comma-separated text has."""
-    return text.count(",") + 1 if text else 0
+def _length(texts: "pd.Series[str]") -> "pd.Series[int]":
+    """How many words each of some comma-separated texts has."""
+    return (texts.str.count(",") + 1).where(texts != "", 0)
 
 
-def _who_starts(row: "pd.Series[Any]") -> str:
-    """`all` or `one` if that many live nodes started the election, else `some`."""
-    started, live = _length(row["initiators"]), row["n"] - _length(row["dead"]) - row["faults_fired"]
-    return "all" if started >= live else "one" if started == 1 else "some"
+def _who_starts(rows: pd.DataFrame) -> "np.ndarray[Any, Any]":
+    """`all` or `one` if that many live nodes started the election, else `some`, for each row."""
+    started, live = _length(rows["initiators"]), rows["n"] - _length(rows["dead"]) - rows["faults_fired"]
+    return np.select([started >= live, started == 1], ["all", "one"], "some")
 
 
 def _is_broken(rows: pd.DataFrame) -> "pd.Series[bool]":
@@ -152,32 +167,71 @@ class Results:
     @cached_property
     def algorithms(self) -> list[str]:
         """Algorithms in the order in which they ran."""
-        return list(dict.fromkeys(self.trials["algorithm"]))
+        return list(self.trials["algorithm"].unique())
 
     @cached_property
     def faults(self) -> list[str]:
         """Faults in the order in which they ran."""
-        return list(dict.fromkeys(self.trials["fault"]))
+        return list(self.trials["fault"].unique())
+
+    @cached_property
+    def ran(self) -> list[str]:
+        """Faults under which trials finished, in the order in which they ran."""
+        return list(self.finished["fault"].unique())
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Sizes at which trials finished, ascending."""
+        return sorted(self.finished["n"].unique().tolist())
 
     @cached_property
     def headline(self) -> "Results":
         """The part that is shown over n: one detector, the perfect one if it ran; of many faults only the plain ones."""
         rows = self.trials
-        told = rows[~rows["fault"].str.endswith(HEARTBEATS)]
-        rows = rows if told.empty else told
-        plain = rows[rows["fault"].map(told_fault).isin(FAULT_LABELS)]
+        for unlike in (rows["fault"].str.endswith(HEARTBEATS), rows["fault"].isin(self.slow_links)):
+            rows = rows if unlike[rows.index].all() else rows[~unlike[rows.index]]
+        plain = rows[rows["fault"].isin([fault for fault in self.faults if told_fault(fault) in FAULT_LABELS])]
         many = rows["fault"].nunique() > MOST_PANELS
         return replace(self, trials=plain if many and not plain.empty else rows)
 
     @cached_property
+    def plain(self) -> "Results":
+        """The part without faults, or with nothing but a leader crash or links that are slow, of which all are told."""
+        told = [fault for fault in self.faults if not fault.endswith(HEARTBEATS)]
+        plain = [fault for fault in told if told_fault(fault) in FAULT_LABELS]
+        return replace(self, trials=self.trials[self.trials["fault"].isin([*plain, *self.slow_links])])
+
+    @cached_property
+    def slow_links(self) -> list[str]:
+        """Faults that do nothing but make all links slow, by the same time."""
+        return [fault for fault in self.faults if link_delay(fault) > 0]
+
+    @cached_property
     def disturbed(self) -> "Results":
-        """The part with faults: all but cold start and leader crash of which all are told at once."""
-        return replace(self, trials=self.trials[~self.trials["fault"].isin(FAULT_LABELS)])
+        """The part with faults: all that is not `plain`."""
+        return replace(self, trials=self.trials.drop(self.plain.trials.index))
+
+    @cached_property
+    def undelayed(self) -> "Results":
+        """The part without the trials in which links were slow and nothing else happened."""
+        return replace(self, trials=self.trials[~self.trials["fault"].isin(self.slow_links)])
+
+    @cached_property
+    def delayed(self) -> "Results":
+        """The part that is shown over the delay of links, in column `delay` (s): cold starts at the size where most vary.
+
+        Without delays there is nothing in it. In simulation a cold start has delays of its own, and is left out.
+        """
+        delays = {fault: link_delay(fault) for fault in self.faults}
+        rows = self.finished.assign(delay=self.finished["fault"].map(delays)).dropna(subset=["delay", "latency_s"])
+        rows = rows[(rows["delay"] > 0) | (rows["engine"] != "simulate")]
+        sizes = rows[rows["delay"] > 0].groupby("n")["delay"].nunique()
+        return replace(self, trials=rows[rows["n"] == (sizes.idxmax() if len(sizes) else 0)])
 
     @cached_property
     def noticed(self) -> str:
         """What tells the nodes of a fault, in words."""
-        heartbeats = sorted(set(self.trials["fault"].str.endswith(HEARTBEATS)))
+        heartbeats = sorted({fault.endswith(HEARTBEATS) for fault in self.faults})
         words = {False: "told at once by a perfect detector", True: "noticed by heartbeats"}
         return words[heartbeats[0]] if len(heartbeats) == 1 else "noticed as named"
 
@@ -188,7 +242,7 @@ class Results:
     @cached_property
     def engine(self) -> str:
         """The engine, or engines, that ran the trials."""
-        return ", ".join(dict.fromkeys(self.trials["engine"]))
+        return ", ".join(self.trials["engine"].unique())
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -222,13 +276,14 @@ class Results:
         `leader-crash`, neither all nor one node that starts, or an algorithm outside the catalogue.
         """
         rows = self.finished[(self.finished["algorithm"] == algorithm) & (self.finished["fault"] == fault)]
-        starts = set(rows.loc[rows["n"] == rows["n"].max(), "starts"])
+        starts = rows.loc[rows["n"] == rows["n"].max(), "starts"].unique()
+        fault = fault.removesuffix(ONE_STARTS)
         if len(starts) != 1 or algorithm not in ALGORITHMS or rows["dead"].any():
             return predict(algorithm, fault, "some", nodes)
         known = ALGORITHMS[algorithm].parameters
-        chosen = (word.partition("=") for text in set(rows["parameters"]) if text for word in text.split(","))
+        chosen = (word.partition("=") for text in rows["parameters"].unique() if text for word in text.split(","))
         special = any(known[name].default != value for name, _, value in chosen)
-        return predict(algorithm, fault, "some" if special else starts.pop(), nodes)
+        return predict(algorithm, fault, "some" if special else starts[0], nodes)
 
 
 def load_results(folder: Path) -> Results:
@@ -248,12 +303,15 @@ def load_results(folder: Path) -> Results:
     trials["invalid"] = trials["faults_fired"] < trials["faults_planned"]
     trials["finished"] = ~trials["stop"].isin(["horizon", "error"]) & ~trials["invalid"]
     trials["broken"] = _is_broken(trials)
-    trials["starts"] = [_who_starts(row) for _, row in trials.iterrows()]
+    trials["starts"] = _who_starts(trials)
     trials["latency_s"] = (trials["elect_s"] + trials["agree_s"]).where(trials["verdict"] == "elected")
-    times = [parse_detector(detector, 1.0) for detector in trials["detector"]]
-    periods = np.array([time.period if time else np.nan for time in times])
+    times = {detector: parse_detector(detector, 1.0) for detector in trials["detector"].unique()}
+    periods = trials["detector"].map({detector: time.period if time else np.nan for detector, time in times.items()})
     trials["traffic"] = trials["detector_messages"] * periods / trials["wall_s"] / (2 * trials["n"] - 1)
-    trials["fault"] += np.where(trials["detector"] == "perfect", "", HEARTBEATS)
+    perfect = trials["detector"] == "perfect"
+    alone = perfect & (trials["starts"] == "one")
+    mixed = bool((perfect & (trials["starts"] == "all")).any())
+    trials["fault"] += np.where(perfect, np.where(alone, ONE_STARTS if mixed else "", ""), HEARTBEATS)
     return Results(folder, manifest, trials, kinds)
 
 
@@ -263,7 +321,12 @@ def median_interval(sample: "pd.Series[float]") -> tuple[float, float]:
     Returns:
         Lower and upper end, in the sample's unit.
     """
-    values = sample.dropna().to_numpy(dtype=float)
+    return _median_interval(sample.dropna().to_numpy(dtype=float).tobytes())
+
+
+@cache  # views that overlap ask for the same samples
+def _median_interval(sample: bytes) -> tuple[float, float]:
+    values = np.frombuffer(sample)
     if len(values) < 3:
         return float("nan"), float("nan")
     if np.ptp(values) == 0:
@@ -339,6 +402,33 @@ def predict(algorithm: str, fault: str, initiators: str, nodes: Iterable[int]) -
     return pd.DataFrame(values, index=pd.Index(sizes, name="n"), columns=columns, dtype=float)
 
 
+class Bound(NamedTuple):
+    """A lower bound on messages: what it is called, and its value for so many live nodes."""
+
+    text: str
+    value: Callable[[float], float]
+
+
+def _harmonic(n: float) -> float:
+    return float(digamma(n + 1) + np.euler_gamma)
+
+
+LOWER_BOUNDS = {
+    "": Bound("n − 1: all must hear of it", lambda n: n - 1),
+    "unidirectional ring": Bound("n·Hₙ: one-way ring, n unknown, mean", lambda n: n * _harmonic(n)),
+    "bidirectional ring": Bound("½ n·Hₙ: two-way ring, n unknown, mean", lambda n: n * _harmonic(n) / 2),
+}  # Pachl, Korach, Rotem 1984; Bodlaender 1988: of elections that all start
+
+
+def lower_bounds(results: Results, fault: str) -> list[Bound]:
+    """What no algorithm of the run can do with less under `fault`: nothing unless it is plain."""
+    rows = results.finished[results.finished["fault"] == fault]
+    if told_fault(fault) not in FAULT_LABELS or fault.endswith(HEARTBEATS):
+        return []
+    known = ["", *rows["topology"].unique()] if (rows["starts"] == "all").all() else [""]
+    return [LOWER_BOUNDS[topology] for topology in known if topology in LOWER_BOUNDS]
+
+
 def count_kinds(results: Results, fault: str, n: int) -> pd.DataFrame:
     """Mean messages a finished trial: columns algorithm, kind, kind_class and messages; what decides comes first."""
     trials = results.finished[(results.finished["fault"] == fault) & (results.finished["n"] == n)]
@@ -355,7 +445,8 @@ def _ratio(most: float, least: float) -> str:
     return f"{ratio:,.0f}" if ratio >= 9.95 else f"{ratio:.1f}"
 
 
-def _names(algorithms: Iterable[Hashable]) -> str:
+def join_names(algorithms: Iterable[Hashable]) -> str:
+    """Names of algorithms as people write them in a sentence."""
     words = [algorithm_label(str(name)) for name in algorithms]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
@@ -374,15 +465,15 @@ def find_fewest_messages(results: Results, fault: str) -> str:
     if messages.empty:
         return f"No algorithm elected a leader reliably {where}"
     if len(messages) == 1:
-        return f"{_names(messages.index)} sends {format_count(messages.iloc[0])} messages {where}"
+        return f"{join_names(messages.index)} sends {format_count(messages.iloc[0])} messages {where}"
     if messages.max() <= messages.min() * 1.05:
         return f"All send about {format_count(messages.median())} messages {where}"
     fewest = messages.index[messages <= messages.min() * 1.01]
     verb = "sends" if len(fewest) == 1 else "send"
     if messages.min() == 0:
-        return f"{_names(fewest)} {verb} no message {where}"
+        return f"{join_names(fewest)} {verb} no message {where}"
     times = _ratio(messages.max(), messages.min())
-    return f"{_names(fewest)} {verb} {times} times fewer messages than {_names([messages.idxmax()])} {where}"
+    return f"{join_names(fewest)} {verb} {times} times fewer messages than {join_names([messages.idxmax()])} {where}"
 
 
 def find_fastest(results: Results, fault: str) -> str:
@@ -396,12 +487,12 @@ def find_fastest(results: Results, fault: str) -> str:
     end = best["latency"] if np.isnan(best["latency_high"]) else best["latency_high"]
     fastest = cells.index[cells["latency_low"].fillna(cells["latency"]) <= end]
     if len(cells) == 1:
-        return f"{_names(fastest)} elects in {format_ms(best['latency'])} ms {where}"
+        return f"{join_names(fastest)} elects in {format_ms(best['latency'])} ms {where}"
     if len(fastest) == len(cells):
         return f"All elect in about {format_ms(cells['latency'].median())} ms {where}"
     verb = "elects" if len(fastest) == 1 else "elect"
-    slow = f"{_names(cells.index[-1:])} takes {_ratio(worst['latency'], best['latency'])} times as long"
-    return f"{_names(fastest)} {verb} fastest, in {format_ms(best['latency'])} ms {where}; {slow}"
+    slow = f"{join_names(cells.index[-1:])} takes {_ratio(worst['latency'], best['latency'])} times as long"
+    return f"{join_names(fastest)} {verb} fastest, in {format_ms(best['latency'])} ms {where}; {slow}"
 
 
 def find_longest_tail(results: Results, fault: str) -> str:
@@ -415,8 +506,12 @@ def find_longest_tail(results: Results, fault: str) -> str:
     slow = cells["latency_p99" if enough else "latency_max"]
     stretch = (slow / cells["latency"]).fillna(1.0).sort_values()  # a lone node takes no time at all
     what = "99th percentile" if enough else "slowest trial"
-    text = f"{_names(stretch.index[-1:])}'s {what} takes {_ratio(stretch.iloc[-1], 1)} times its median time {where}"
-    return text + (f", {_names(stretch.index[:1])}'s {_ratio(stretch.iloc[0], 1)} times" if len(stretch) > 1 else "")
+    text = (
+        f"{join_names(stretch.index[-1:])}'s {what} takes {_ratio(stretch.iloc[-1], 1)} times its median time {where}"
+    )
+    return text + (
+        f", {join_names(stretch.index[:1])}'s {_ratio(stretch.iloc[0], 1)} times" if len(stretch) > 1 else ""
+    )
 
 
 def find_announcements(results: Results, fault: str) -> str:
@@ -428,9 +523,9 @@ def find_announcements(results: Results, fault: str) -> str:
     shares = (sums["announcing"] / sums["messages"].where(sums["messages"] > 0)).dropna().sort_values()
     if shares.empty:
         return f"No message was sent at n = {n} ({fault_label(fault)})"
-    most = f"{shares.iloc[-1]:.0%} of {_names(shares.index[-1:])}'s messages announce the outcome"
+    most = f"{shares.iloc[-1]:.0%} of {join_names(shares.index[-1:])}'s messages announce the outcome"
     share = f"{shares.iloc[0]:.0%}" if shares.iloc[0] else "none"
-    least = f", {share} of {_names(shares.index[:1])}'s" if len(shares) > 1 else ""
+    least = f", {share} of {join_names(shares.index[:1])}'s" if len(shares) > 1 else ""
     return f"{most}{least} at n = {n} ({fault_label(fault)})"
 
 
@@ -444,7 +539,7 @@ def find_longest_phase(results: Results, fault: str) -> str:
     slowest = phases.iloc[int(phases.sum(axis=1).argmax())]
     verb = {"detect": "detecting the fault", "elect": "electing", "agree": "agreeing", "quiet": "falling quiet"}
     share = slowest.max() / slowest.sum() if slowest.sum() else 0.0
-    name = _names([str(slowest.name)])
+    name = join_names([str(slowest.name)])
     return f"{name} spends {share:.0%} of its {format_ms(slowest.sum())} ms on {verb[str(slowest.idxmax())]} {where}"
 
 
@@ -460,13 +555,15 @@ def find_crash_cost(results: Results) -> str | None:
     shortest, longest = cells.iloc[0], cells.iloc[-1]
     text = f"A leader crash at n = {n} leaves nobody in charge for {format_ms(shortest['leaderless'])} ms"
     if len(cells) > 1:
-        text += f" ({_names(cells.index[:1])}) to {format_ms(longest['leaderless'])} ms ({_names(cells.index[-1:])})"
+        text += f" ({join_names(cells.index[:1])}) to {format_ms(longest['leaderless'])} ms"
+        text += f" ({join_names(cells.index[-1:])})"
     else:
-        text += f" ({_names(cells.index)})"
+        text += f" ({join_names(cells.index)})"
     waiting = cells[cells["timeouts"] > 0]
     if not waiting.empty:
         delta = format_ms(waiting["delta"].max())
-        text += f"; of that, {_names(waiting.index)} waits for a timeout to run out, a multiple of δ = {delta} ms"
+        verb = "waits" if len(waiting) == 1 else "wait"
+        text += f"; of that, {join_names(waiting.index)} {verb} for a timeout to run out, a multiple of δ = {delta} ms"
     return text
 
 
@@ -487,8 +584,8 @@ def find_troubles(results: Results) -> str:
 
 def headline_faults(results: Results) -> list[str]:
     """The faults that the headline speaks of: cold start and leader crash where they ran, else the first that did."""
-    ran = [fault for fault in results.faults if fault in set(results.finished["fault"])]
-    return [fault for fault in ran if told_fault(fault) in FAULT_LABELS] or ran[:1]
+    plain = [fault for fault in results.ran if fault.removesuffix(HEARTBEATS) in FAULT_LABELS]
+    return plain or results.ran[:1]
 
 
 def find_headlines(results: Results) -> list[str]:
@@ -521,13 +618,22 @@ def share_interval(successes: int, trials: int) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
+def _promise(promised: int, valid: int) -> str:
+    """In words, of how many of the valid trials the model promised the outcome."""
+    if not valid:
+        return ""
+    return {0: "not promised", valid: "promised"}.get(promised, f"promised: {promised:,} of {valid:,}")
+
+
 def judge_faults(results: Results) -> pd.DataFrame:
     """How the trials of each fault and algorithm ended, pooled over n, indexed by fault and algorithm.
 
     Columns, in trials: `trials`; `invalid`, whose fault did not hit, which are in no other column but `broken`; `valid`;
     of these `elected`, `no_leader`, `split` and `unknown`; `two_led` (two leaders of one election), `overlapping` (two
     leaders at once), `promised` (inside the model), `failed` (no leader of all, or two of one election); and `broken`
-    (failed though promised). `share`, `low` and `high` are of `elected` among `valid`; `odd` lists trials that failed.
+    (failed though promised). `share`, `low` and `high` are of `elected` among `valid`; `safe` tells whether no valid trial
+    had two leaders of one election or ended in disagreement; `promise` says in words how many were promised; `odd` lists
+    trials that failed.
     """
     rows = []
     for key, trials in results.trials.groupby(["fault", "algorithm"], sort=False):
@@ -550,6 +656,8 @@ def judge_faults(results: Results) -> pd.DataFrame:
                 "share": counts["elected"] / len(valid) if len(valid) else float("nan"),
                 "low": low,
                 "high": high,
+                "safe": not ((valid["violations"] > 0) | (valid["verdict"] == "split")).any(),
+                "promise": _promise(int(valid["within_model"].sum()), len(valid)),
                 "odd": trials.loc[(failed & ~trials["invalid"]) | trials["broken"], "trial"].tolist(),
             }
         )
@@ -559,7 +667,7 @@ def judge_faults(results: Results) -> pd.DataFrame:
 def _largest(results: Results) -> pd.DataFrame:
     """The finished trials at the largest n that all algorithms finished, fault by fault."""
     rows = results.finished
-    sizes = {fault: results.largest_n(fault) for fault in dict.fromkeys(rows["fault"])}
+    sizes = {fault: results.largest_n(fault) for fault in results.ran}
     return rows[rows["n"] == rows["fault"].map(sizes)]
 
 
@@ -651,6 +759,41 @@ def find_largest_phase(results: Results) -> str:
     verb = dict(zip(PHASES, ("Noticing the fault", "Electing", "Agreeing", "Falling quiet"), strict=True))
     phase = str(sums.idxmax()).removesuffix("_s")
     return f"{verb[phase]} takes {sums.max() / sums.sum():.0%} of the time, over all faults and algorithms"
+
+
+def delay_slopes(delayed: Results) -> dict[str, float]:
+    """By how many seconds the latency of each algorithm grows with each second of delay of every link: hops in a row.
+
+    A line fitted by least squares to the medians; algorithms with fewer than three delays are left out.
+    """
+    medians = delayed.trials.groupby(["algorithm", "delay"], sort=False)["latency_s"].median().reset_index()
+    return {
+        str(name): float(stats.linregress(rows["delay"], rows["latency_s"]).slope)
+        for name, rows in medians.groupby("algorithm", sort=False)
+        if len(rows) >= 3
+    }
+
+
+def find_slopes(delayed: Results) -> str:
+    """Who suffers most from slow links, and who least."""
+    slopes = pd.Series(delay_slopes(delayed), dtype=float).sort_values()
+    n = delayed.trials["n"].iloc[0]
+    if slopes.empty:
+        return f"Latency on slow links at n = {n}"
+    text = f"Each ms of delay on a link costs {join_names(slopes.index[-1:])} {slopes.iloc[-1]:.1f} ms at n = {n}"
+    return text + (f", {join_names(slopes.index[:1])} {slopes.iloc[0]:.1f} ms" if len(slopes) > 1 else "")
+
+
+def find_busiest(results: Results, fault: str) -> str:
+    """Whose busiest node sends most messages in one election at the largest common n, and whose fewest."""
+    n = results.largest_n(fault)
+    rows = results.finished[(results.finished["fault"] == fault) & (results.finished["n"] == n)]
+    most = rows.groupby("algorithm", sort=False)["max_sent_by_node"].median().sort_values()
+    where = f"at n = {n} ({fault_label(fault)})"
+    text = f"{join_names(most.index[-1:])}'s busiest node sends {format_count(most.iloc[-1])} messages"
+    return (
+        text + (f", {join_names(most.index[:1])}'s {format_count(most.iloc[0])}" if len(most) > 1 else "") + f" {where}"
+    )
 
 
 def find_traffic(results: Results) -> str:

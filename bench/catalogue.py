@@ -16,38 +16,66 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 150)
 
 
-def print_catalogue(what: str) -> None:
-    """Print the algorithms, faults, profiles or engines that there are."""
+def print_catalogue(what: str, markdown: bool = False) -> None:
+    """Print the algorithms, faults, profiles or engines that there are, for the terminal or as Markdown."""
     table = {"algorithms": algorithms, "faults": faults, "profiles": profiles, "engines": engines}[what]()
-    console().print(table)
+    if markdown:
+        print(write_markdown(table))
+    else:
+        console().print(table if what != "algorithms" else stack(table), markup=False)
+
+
+def write_markdown(table: Table) -> str:
+    """A table as Markdown."""
+    heads = [str(column.header) for column in table.columns]
+    rows = [heads, ["---"] * len(heads), *zip(*(map(str, column.cells) for column in table.columns), strict=True)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def stack(table: Table) -> Table:
+    """The same with what is beside the first column stacked, for terminals that are not that wide."""
+    first, *others = table.columns
+    stacked = Table(str(first.header), "", show_lines=True)
+    for name, *cells in zip(first.cells, *(column.cells for column in others), strict=True):
+        lines = (f"{column.header}: {cell}" for column, cell in zip(others, cells, strict=True))
+        stacked.add_row(str(name), "\n".join(lines))
+    return stacked
+
+
+SURVIVES = {"none": "crashes, by re-election", "crash": "crashes", "minority": "crashes of fewer than half"}
+KNOWN = {"n": "n known", "neighbours": "neighbours' known"}
 
 
 def algorithms() -> Table:
-    """Each algorithm with what its theorem assumes and what it costs when all start or one does."""
+    """Each algorithm with what its theorem assumes, and what an election costs, announcement included."""
     table = Table(
-        "algorithm", "topology, timing", "survives", "all start: best / mean / worst", "one starts", "time", "source"
+        *("algorithm", "assumes", "survives", "ids", "messages, all start: best / mean / worst"),
+        *("messages, one starts", "time", "bits", "source"),
     )
     for name, page in ALGORITHMS.items():
         model, claims = page.model, page.claims
-        survives = "crashes" if model.failures == "crash" else "by re-election"
         costs = [
             " / ".join(dict.fromkeys(formula.text for formula in (bounds.best, bounds.mean, bounds.worst)))
             for bounds in (claims.all, claims.one)
         ]
-        table.add_row(name, f"{model.topology}, {model.timing}", survives, *costs, claims.time, claims.source)
-    table.caption = "messages of one election, announcement included; H is the harmonic number"
+        table.add_row(
+            name,
+            f"{model.topology}, {model.timing}, {model.channels} channels",
+            SURVIVES[model.failures],
+            ", ".join((model.identity, *(KNOWN[what] for what in model.knows))),
+            *costs,
+            claims.time,
+            claims.bits,
+            claims.source,
+        )
     return table
 
 
 def faults() -> Table:
-    """Each fault with its parameters."""
-    table = Table("fault", "parameters", "what happens")
+    """Each fault, as it is written."""
+    table = Table("fault", "what happens")
     for name, kind in FAULTS.items():
-        table.add_row(
-            name,
-            ", ".join(f"{parameter}=..." if parameter else "a value" for parameter in kind.parameters),
-            kind.meaning,
-        )
+        table.add_row(kind.syntax or name, kind.meaning)
     return table
 
 

@@ -8,6 +8,7 @@ import math
 import random
 import re
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -41,8 +42,9 @@ class FaultKind(msgspec.Struct, frozen=True):
         parameters: checks by name; the positional one has the name "".
         needs: groups of parameters of which exactly one must be given.
         blind: whether the perfect detector says nothing of it, so that it needs another.
-        covers: whose model covers it: `all`; those that assume no synchrony (`asynchronous`); or `none`, where messages do
-            not arrive as they were sent. That no hop takes longer than delta is looked at apart.
+        covers: whose model covers it: `all`; those that assume no synchrony (`asynchronous`); or `lossy`, those whose
+            messages need not arrive as they were sent. That no hop takes longer than delta is looked at apart.
+        syntax: how to write it, what is to be filled in being in capitals; nothing where the name is all.
     """
 
     meaning: str
@@ -50,6 +52,7 @@ class FaultKind(msgspec.Struct, frozen=True):
     needs: tuple[tuple[str, ...], ...] = ()
     blind: bool = False
     covers: str = "all"
+    syntax: str = ""
 
 
 def seconds(text: str) -> float:
@@ -112,26 +115,40 @@ def _latency(text: str) -> object:
 CUTS = ("majority", "minority", "halves", "leader-alone", "bridge", "one-way")
 
 FAULTS: dict[str, FaultKind] = {
-    "none": FaultKind("cold start: nothing fails; the trial goes on for a time (0 unless given)", {"for": seconds}),
+    "none": FaultKind(
+        "cold start: nothing fails; the trial goes on for a time (0 unless given)",
+        {"for": seconds},
+        syntax="none[:for=TIME]",
+    ),
     "leader-crash": FaultKind("SIGKILL of the elected leader once all agree; measures the re-election"),
     "crash": FaultKind(
         "SIGKILL of the K-th strongest (rank=K), or of K at random together (random=K), at a moment drawn uniformly over "
         "[0, within) after the start (1 ms unless given)",
         {"rank": _count, "random": _count, "within": seconds},
         (("rank", "random"),),
+        syntax="crash:rank=K|random=K[,within=TIME]",
     ),
-    "cascade": FaultKind("each new leader is killed as soon as it is agreed on, K times", {"": _count}, (("",),)),
+    "cascade": FaultKind(
+        "each new leader is killed as soon as it is agreed on, K times", {"": _count}, (("",),), syntax="cascade:K"
+    ),
     "crash-at": FaultKind(
         "a node kills itself before (or after) exactly its K-th send of KIND: the half-finished broadcast, the token lost "
         "in hand; without node=POSITION the first that gets there",
         {"": _kind, "nth": _count, "when": _word("before", "after"), "node": _position},
         (("",),),
+        syntax="crash-at:KIND[,nth=K][,before|after][,node=POSITION]",
     ),
     "crash-recover": FaultKind(
-        "the leader is killed and comes back with what it saved, and nothing else", {"after": seconds}, (("after",),)
+        "the leader is killed and comes back with what it saved, and nothing else",
+        {"after": seconds},
+        (("after",),),
+        syntax="crash-recover:after=TIME",
     ),
     "rolling": FaultKind(
-        "each node in turn is killed, and comes back half a period later", {"every": seconds}, (("every",),)
+        "each node in turn is killed, and comes back half a period later",
+        {"every": seconds},
+        (("every",),),
+        syntax="rolling:every=TIME",
     ),
     "pause": FaultKind(
         "SIGSTOP of the leader or of POSITION, then SIGCONT: the leader that thinks it still leads",
@@ -139,11 +156,13 @@ FAULTS: dict[str, FaultKind] = {
         (("",), ("for",)),
         blind=True,
         covers="asynchronous",
+        syntax="pause:leader|POSITION,for=TIME",
     ),
     "slow": FaultKind(
         "a node that handles each message FACTOR times 0.1 ms late",
         {"node": _position, "factor": _number},
         (("node",), ("factor",)),
+        syntax="slow:node=POSITION,factor=FACTOR",
     ),
     "partition": FaultKind(
         "links are cut, then healed: the leader with the majority or the minority, two halves, the leader alone, two "
@@ -151,27 +170,49 @@ FAULTS: dict[str, FaultKind] = {
         {"": _word(*CUTS), "for": seconds},
         (("",), ("for",)),
         blind=True,
-        covers="none",
+        covers="lossy",
+        syntax=f"partition:{'|'.join(CUTS)},for=TIME",
     ),
-    "loss": FaultKind("each message is lost with probability P", {"": _share}, (("",),), covers="none"),
+    "loss": FaultKind(
+        "each message is lost with that probability", {"": _share}, (("",),), covers="lossy", syntax="loss:PROBABILITY"
+    ),
     "delay": FaultKind(
         "each message takes longer: 5ms, uniform:1ms:9ms, exp:5ms, lan, one-region, five-regions or a matrix in TOML",
         {"": _latency},
         (("",),),
+        syntax="delay:LATENCY",
     ),
-    "duplicate": FaultKind("each message is sent twice with probability P", {"": _share}, (("",),), covers="none"),
+    "write": FaultKind(
+        "stable storage takes so long: what a node sends on what it has just saved leaves that much later",
+        {"": seconds},
+        (("",),),
+        syntax="write:TIME",
+    ),
+    "duplicate": FaultKind(
+        "each message is sent twice with that probability",
+        {"": _share},
+        (("",),),
+        covers="lossy",
+        syntax="duplicate:PROBABILITY",
+    ),
     "reorder": FaultKind(
-        "each message is overtaken by the next with probability P", {"": _share}, (("",),), covers="none"
+        "each message is overtaken by the next with that probability",
+        {"": _share},
+        (("",),),
+        covers="lossy",
+        syntax="reorder:PROBABILITY",
     ),
     "false-suspicion": FaultKind(
         "one node suspects the living leader, and says so to all; after a time (50 ms unless given) all trust it again",
         {"for": seconds},
         covers="asynchronous",
+        syntax="false-suspicion[:for=TIME]",
     ),
     "churn": FaultKind(
         "crashes and recoveries of random nodes as a Poisson process, RATE a second, for a time (1 s unless given)",
         {"rate": _number, "for": seconds},
         (("rate",),),
+        syntax="churn:rate=RATE[,for=TIME]",
     ),
 }
 
@@ -184,8 +225,11 @@ def parse_fault(text: str) -> Fault:
     """
     name, _, rest = text.partition(":")
     if name not in FAULTS:
-        raise ValueError(f"no fault {name!r}; there are {', '.join(FAULTS)}")
+        near = get_close_matches(name, FAULTS, 1)
+        hint = f"did you mean {FAULTS[near[0]].syntax or near[0]}?" if near else f"there are {', '.join(FAULTS)}"
+        raise ValueError(f"no fault {name!r}; {hint}")
     kind, parameters = FAULTS[name], {}
+    write = f"write {kind.syntax or name} ({kind.meaning})"
     for word in rest.split(",") if rest else ():
         key, equals, value = word.partition("=")
         if not equals and word in ("before", "after") and "when" in kind.parameters:
@@ -193,27 +237,26 @@ def parse_fault(text: str) -> Fault:
         elif not equals:
             key, value = "", word
         if key not in kind.parameters:
-            accepted = ", ".join(f"{known}=..." if known else "a value" for known in kind.parameters) or "no parameters"
-            raise ValueError(f"{name} does not take {word!r}; it takes {accepted}")
+            raise ValueError(f"{name} does not take {word!r}; {write}")
         try:
             kind.parameters[key](value)
         except ValueError:
-            raise ValueError(f"{name}:{key}{'=' * bool(key)}{value} cannot be: {kind.meaning}") from None
+            raise ValueError(f"{name} cannot take {word!r}; {write}") from None
         parameters[key] = value
-    for group in kind.needs:
-        if sum(key in parameters for key in group) != 1:
-            wanted = ", ".join(f"{key}=..." if key else "a value" for key in group)
-            raise ValueError(f"{name} needs {'one of ' * (len(group) > 1)}{wanted}: {kind.meaning}")
+    if any(sum(key in parameters for key in group) != 1 for group in kind.needs):
+        raise ValueError(f"{text!r} lacks something or has too much; {write}")
     return Fault(name, parameters)
 
 
 Faults = tuple[Fault, ...]
 
 
-def is_covered(faults: Faults, timing: str) -> bool:
-    """Whether the model of a page with that timing covers all of the faults."""
+def is_covered(faults: Faults, timing: str, channels: str) -> bool:
+    """Whether the model of a page with that timing and those channels covers all of the faults."""
     covers = {FAULTS[fault.name].covers for fault in faults}
-    return "none" not in covers and not ("asynchronous" in covers and timing == "synchronous")
+    if timing == "synchronous" and "asynchronous" in covers:
+        return False
+    return channels == "lossy" or "lossy" not in covers
 
 
 def parse_plan(text: str) -> Faults:
@@ -276,6 +319,7 @@ class Weather(msgspec.Struct, frozen=True):
     Attributes:
         loss, duplicate, reorder: probabilities.
         delay: a latency model that is added to each hop, or nothing.
+        write: seconds by which what is sent after a `Save`, at the same event, leaves late.
         slow: seconds by which a position handles each message late.
     """
 
@@ -283,6 +327,7 @@ class Weather(msgspec.Struct, frozen=True):
     duplicate: float = 0.0
     reorder: float = 0.0
     delay: str = ""
+    write: float = 0.0
     slow: dict[Position, float] = {}
 
 
@@ -387,6 +432,9 @@ def make_plan(faults: Faults, ids: tuple[int, ...], dead: tuple[Position, ...], 
                 rates.append(name)
             case "loss" | "duplicate" | "reorder":
                 weather[fault.name] = float(own[""])
+                rates.append(name)
+            case "write":
+                weather["write"] = seconds(own[""])
                 rates.append(name)
             case "delay":
                 weather["delay"] = own[""]

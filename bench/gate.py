@@ -22,6 +22,9 @@ def run_and_judge(
             find_algorithm(name)
     except ValueError as error:
         raise BadInput(f"--algorithms: {error}") from None
+    for option, file in (("baseline", str(path)), ("junit", junit), ("bench-json", bench_json)):
+        if file is not None and not Path(file).absolute().parent.is_dir():
+            raise BadInput(f"--{option}: there is no folder {str(Path(file).parent)!r} to write {file!r} into")
     baseline = regress.read_baseline(path)
     results = []
     for result in regress.run_gate(algorithms):

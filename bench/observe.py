@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import msgspec
 
-from algorithms.model import Announcement, Id, Message, Node, Position
+from algorithms.model import Announcement, Id, Message, Model, Node, Periodic, Position
 from algorithms.reelection import Newer
 from bench.detector import Heartbeat, Suspicion
 from bench.faults import is_covered
@@ -54,18 +54,20 @@ class Monitor:
 
     Parameters:
         ids: by position.
+        model: of the page.
 
     Attributes:
         reigns: who led, when, in the order in which they began.
         epochs: elections entered in the measured interval.
         churn: changes of the leader while the one before lived: nobody needed them.
-        first: when a node first started or suspected in it, since the last crash.
+        first: when a node first started or suspected in it, since the last crash; if nodes find out by themselves, when
+            one first entered another election, or changed its mind.
         struck: when that was.
         down: who is dead.
     """
 
-    def __init__(self, ids: tuple[Id, ...]) -> None:
-        self.ids = ids
+    def __init__(self, ids: tuple[Id, ...], model: Model) -> None:
+        self.ids, self.model = ids, model
         self.leaders: dict[Position, tuple[Id | None, int, int]] = {}  # leader, term, since when
         self.reigns: list[Reign] = []
         self.reigning: dict[Position, Reign] = {}
@@ -88,16 +90,23 @@ class Monitor:
         if self.first is None:
             self.first = time
 
+    def notice(self, time: int) -> None:
+        """Something changed at a node; where nobody tells it of crashes, it found out by itself."""
+        if self.model.pulse is not None:
+            self.wake(time)
+
     def enter(self, time: int, position: Position, epoch: int) -> None:
         """A node entered an election; it has no leader until it elects one."""
         self.epochs.add(epoch)
+        self.notice(time)
         self.depose(time, position)
         if self.entry[1:] != (epoch, time):
             self.entry = (None, epoch, time)
         self.leaders[position] = self.entry
 
     def elect(self, time: int, position: Position, leader: Id, term: int, check: int) -> None:
-        """A node took `leader` to be the leader of `term`."""
+        """A node took `leader` (0: nobody) to be the leader of `term`."""
+        self.notice(time)
         key = (term, check)
         current = self.reigning.get(position)
         if current is not None and not (leader == self.ids[position] and current.key == key):
@@ -109,7 +118,7 @@ class Monitor:
                 self.churn += 1
             self.last = self.reigning[position]
         if self.leaders.get(position, (None, 0, 0))[:2] != (leader, term):
-            self.leaders[position] = (leader, term, time)
+            self.leaders[position] = (leader or None, term, time)
 
     def depose(self, time: int, position: Position) -> None:
         """A node does not lead any more."""
@@ -130,15 +139,21 @@ class Monitor:
 
     @property
     def violations(self) -> int:
-        """Nodes that led a key while another node led it."""
+        """Nodes that led a key while another did; by declaration, that ever led a term which another led; or none."""
         by_key: dict[tuple[int, int], list[Reign]] = {}
         for reign in self.reigns:
             by_key.setdefault(reign.key, []).append(reign)
         return sum(
-            any(other.position < one.position and one.begin < other.end and other.begin < one.end for other in rivals)
+            any(other.position < one.position and self.excludes(one, other) for other in rivals)
             for rivals in by_key.values()
             for one in rivals
         )
+
+    def excludes(self, one: Reign, other: Reign) -> bool:
+        """Whether two reigns of one key, by two nodes, are one too many."""
+        if self.model.safety == "instant":
+            return one.begin < other.end and other.begin < one.end
+        return self.model.safety == "ever"
 
     def measure_reigns(self, begin: int, end: int) -> tuple[int, int]:
         """Time of [begin, end] without a leader, and with two or more."""
@@ -215,16 +230,16 @@ class Outcome(msgspec.Struct):
     agreed: int = 0
 
 
-def judge(execution: Execution, ids: tuple[Id, ...]) -> Outcome:
-    """The verdict over the live nodes at the end."""
+def judge(execution: Execution, ids: tuple[Id, ...], implicit: bool = False) -> Outcome:
+    """The verdict over the live nodes at the end; in an `implicit` election who is not the leader need only know that."""
     if execution.stop not in ("quiescent", "settled"):
         return Outcome("unknown")
     nobody: tuple[Id | None, int, int] = (None, 0, 0)
     ends = {position: execution.monitor.leaders.get(position, nobody) for position in execution.live}
     alive = {ids[position] for position in ends}
-    leaders = {leader for leader, _, _ in ends.values()}
-    if len(leaders) == 1 and leaders <= alive:
-        winner = next(position for position, end in ends.items() if ids[position] == end[0])
+    leaders = {leader for leader, _, _ in ends.values()} - ({0} if implicit else set())
+    winner = next((position for position, end in ends.items() if ids[position] == end[0]), None)
+    if len(leaders) == 1 and winner is not None:
         leader, term, won = ends[winner]
         return Outcome("elected", leader, term, won, max(since for _, _, since in ends.values()))
     return Outcome("split" if leaders & alive else "no_leader")
@@ -240,9 +255,32 @@ def kinds_of(page: type[Node]) -> list[type[Message]]:
 
 def classify(message: type[Message]) -> str:
     """The class of a kind of message: one of `CLASSES`."""
-    if message in (Heartbeat, Suspicion):
+    if message in (Heartbeat, Suspicion) or issubclass(message, Periodic):
         return "detector"
     return "announcement" if issubclass(message, Announcement) else "election"
+
+
+def is_within(model: Model, execution: Execution, scenario: Scenario) -> bool:
+    """Whether what happened was inside what the model declares.
+
+    Partial synchrony promises a leader only once the network is timely: a trial that came to its horizon on links that are
+    late or lose messages, and shows no leader too many, is no broken promise.
+    """
+    timely = execution.max_hop <= scenario.delta * 1e9 and not execution.false_suspicions
+    steady = timely and not execution.dropped
+    waits = model.timing == "partially synchronous" and not steady and execution.stop == "horizon"
+    return (
+        execution.stop != "error"
+        and 0 < len(execution.live) >= scenario.n - model.spares(scenario.n)
+        and is_covered(scenario.faults, model.timing, model.channels)
+        and (model.timing != "synchronous" or timely)
+        and not (waits and not execution.monitor.violations)
+    )
+
+
+def may_fail(page: type[Node], verdict: str) -> bool:
+    """Whether nobody was elected by mere bad luck, as an implicit election allows."""
+    return page.model.election == "implicit" and verdict == "no_leader"
 
 
 def _tell(fired: Fired, since: int) -> str:
@@ -268,17 +306,16 @@ def make_row(
         if message in page.messages or execution.sent.get(message)
     ]
     counts = {name: sum(kind.count for kind in kinds if kind.kind_class == name) for name in CLASSES}
-    outcome = judge(execution, scenario.ids)
+    outcome = judge(execution, scenario.ids, page.model.election == "implicit")
     leaderless, overlap = seen.measure_reigns(execution.began, execution.end)
     settled = outcome.leader is not None and seen.first is not None and outcome.won >= seen.first
-    synchronous = page.model.timing == "synchronous"
     row = Trial(
         run=run,
         trial=trial,
         engine=engine,
         algorithm=scenario.algorithm,
         parameters=_join(f"{name}={value}" for name, value in sorted(scenario.parameters.items())),
-        topology=page.model.topology,
+        topology=page.model.topology if page.model.topology != "any" else scenario.topology,
         n=scenario.n,
         ids=_join(scenario.ids),
         initiators=_join(execution.initiators),
@@ -292,10 +329,7 @@ def make_row(
         leader=outcome.leader,
         term=outcome.term,
         violations=seen.violations,
-        within_model=execution.stop != "error"
-        and len(execution.live) > 0
-        and is_covered(scenario.faults, page.model.timing)
-        and (not synchronous or (execution.max_hop <= scenario.delta * 1e9 and not execution.false_suspicions)),
+        within_model=is_within(page.model, execution, scenario) and not may_fail(page, outcome.verdict),
         max_hop_s=execution.max_hop / 1e9,
         false_suspicions=execution.false_suspicions,
         delta_s=scenario.delta,

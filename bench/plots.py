@@ -1,7 +1,7 @@
 """Plots: one function a figure, `plot_x_by_y(results) -> Figure`; a title that says what is seen, and units everywhere.
 
-An algorithm has the same colour and marker in every figure. Colours are Okabe and Ito's and Tol's, chosen so that any two
-are told apart by the colour-blind, too. Figures are drawn without pyplot, and the same rows give the same bytes.
+An algorithm has the same colour, marker and line in every figure. Colours are Okabe and Ito's and Tol's, chosen so that any
+two are told apart by the colour-blind, too. Figures are drawn without pyplot, and the same rows give the same bytes.
 """
 
 import itertools
@@ -18,21 +18,23 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from algorithms import ALGORITHMS
 from bench.analyse import (
-    P95_TRIALS,
     PHASES,
     Results,
     algorithm_label,
     count_kinds,
+    delay_slopes,
     fault_label,
     find_announcements,
+    find_busiest,
     find_fastest,
     find_fewest_messages,
     find_largest_phase,
@@ -41,27 +43,40 @@ from bench.analyse import (
     find_longest_phase,
     find_longest_tail,
     find_noticing,
+    find_promises,
+    find_slopes,
     find_traffic,
     format_count,
     format_ms,
     headline_faults,
+    judge_faults,
+    lower_bounds,
+    median_interval,
+    told_fault,
 )
+from bench.events import STRIKES, Log
 
-STYLES = {
-    "bully": ("#0072B2", "o"),
-    "ring": ("#E69F00", "s"),
-    "lamport": ("#009E73", "^"),
-    "chang_roberts": ("#D55E00", "D"),
-    "randomized": ("#CC79A7", "v"),
-    "lelann": ("#882255", "p"),
-    "hirschberg_sinclair": ("#000000", "<"),
-    "franklin": ("#88CCEE", ">"),
-    "dolev_klawe_rodeh": ("#117733", "d"),
-    "peterson": ("#332288", "h"),
-    "higham_przytycka": ("#661100", "*"),
-    "itai_rodeh": ("#DDCC77", "P"),
-}
-_OTHER_COLOURS, _OTHER_MARKERS = ("#7F7F7F", "#56B4E9", "#AA4499"), ("X", "8", "H")
+ORDER = (
+    "bully",
+    "ring",
+    "lamport",
+    "chang_roberts",
+    "randomized",
+    "lelann",
+    "hirschberg_sinclair",
+    "franklin",
+    "dolev_klawe_rodeh",
+    "peterson",
+    "higham_przytycka",
+    "itai_rodeh",
+)  # who came first keeps its looks; the others of the catalogue follow
+COLOURS = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#882255",
+    "#000000", "#88CCEE", "#117733", "#332288", "#661100", "#DDCC77",
+)  # fmt: skip
+MARKERS = ("o", "s", "^", "D", "v", "p", "<", ">", "d", "h", "*", "P")
+LINES: tuple[Any, ...] = ("solid", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)))  # one a lap round the colours
+_OTHER_MARKERS = ("X", "8", "H")
 _PHASE_STYLES = {
     "detect": ("#BBBBBB", None),
     "elect": ("#444444", None),
@@ -86,22 +101,43 @@ LOOK: Any = {
     "path.simplify": True,
 }
 _GREY = "#555555"
+LEAST_BOX, MOST_POINTS = 5, 40  # trials from which on a box says something, and up to which each is a point
 _DASHED = (0, (4, 3))
+_BOUND_LINES: tuple[Any, ...] = ("dotted", (0, (1, 3)), (0, (6, 2, 1, 2)))
 
 
-def algorithm_style(name: str) -> tuple[str, str]:
-    """Colour and marker of an algorithm, the same in every figure and every run."""
+class Style(NamedTuple):
+    """What an algorithm looks like in every figure."""
+
+    colour: str
+    marker: str
+    line: Any
+
+
+def algorithm_style(name: str) -> Style:
+    """Colour, marker and line of an algorithm, the same in every figure and every run.
+
+    No two of the catalogue share both colour and marker. A page of one's own gets a marker that no other has.
+    """
+    names = [*ORDER, *(other for other in ALGORITHMS if other not in ORDER)]
+    if name in names[: len(COLOURS) * len(LINES)]:
+        lap, place = divmod(names.index(name), len(COLOURS))
+        colour, sign = (place + 5 * lap) % len(COLOURS), (place + 7 * lap) % len(MARKERS)
+        return Style(COLOURS[colour], MARKERS[sign], LINES[lap])
     code = zlib.crc32(name.encode())
-    other = (_OTHER_COLOURS[code % len(_OTHER_COLOURS)], _OTHER_MARKERS[code // 3 % len(_OTHER_MARKERS)])
-    return STYLES.get(name, other)
+    marker = _OTHER_MARKERS[code // len(COLOURS) % len(_OTHER_MARKERS)]
+    return Style(COLOURS[code % len(COLOURS)], marker, "dotted")
 
 
-def save_figure(figure: Figure, stem: Path) -> None:
+def save_figure(figure: Figure, stem: Path, suffixes: Sequence[str] = (".svg", ".png")) -> None:
     """Write `stem`.svg and `stem`.png; the same figure gives the same bytes."""
     nothing = dict.fromkeys(("Date", "Creator", "Type", "Format"))
     with mpl.rc_context(LOOK):
-        figure.savefig(stem.with_suffix(".svg"), metadata=nothing)
-        figure.savefig(stem.with_suffix(".png"), dpi=150, metadata={"Software": None})
+        if ".svg" in suffixes:
+            figure.savefig(stem.with_suffix(".svg"), metadata=nothing)
+            figure.set_layout_engine("none")  # everything is in its place
+        if ".png" in suffixes:
+            figure.savefig(stem.with_suffix(".png"), dpi=150, metadata={"Software": None})
 
 
 def _wrap(text: str, width: int) -> list[str]:
@@ -158,8 +194,8 @@ def _describe(results: Results, *words: str) -> str:
 
 def _algorithm_handles(results: Results) -> list[Artist]:
     def handle(name: str) -> Line2D:
-        colour, marker = algorithm_style(name)
-        return Line2D([], [], color=colour, marker=marker, markersize=5.5, label=algorithm_label(name))
+        colour, marker, line = algorithm_style(name)
+        return Line2D([], [], color=colour, marker=marker, linestyle=line, markersize=5.5, label=algorithm_label(name))
 
     return [handle(name) for name in results.algorithms]
 
@@ -171,8 +207,9 @@ def _set_node_axis(axis: Axes, nodes: Sequence[int]) -> None:
     for n in sorted(nodes, reverse=True):
         if not ticks or math.log(ticks[-1] / n) > 0.06 * span:
             ticks.append(n)
+    margin = max(0.09 * span, 0.35 * _gap(nodes))
     axis.set_xscale("log")
-    axis.set_xlim(min(nodes) * math.exp(-0.09 * span), max(nodes) * math.exp(0.09 * span))
+    axis.set_xlim(min(nodes) * math.exp(-margin), max(nodes) * math.exp(margin))
     axis.xaxis.set_major_locator(FixedLocator(ticks))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:g}"))
@@ -190,16 +227,19 @@ def _set_value_axis(axis: Axes, which: str, values: "pd.Series[float]") -> None:
         ruler.set_major_locator(LogLocator(subs=(1, 2, 5) if span < 300 else (1,)))
         ruler.set_minor_formatter(NullFormatter())
     elif which == "y":
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.1 * values.max() if (values > 0).any() else 1.0)
     ruler.set_major_formatter(plain)
+
+
+def _gap(nodes: Sequence[int]) -> float:
+    """The least distance between two sizes on a log axis."""
+    return min((math.log(b / a) for a, b in itertools.pairwise(sorted(nodes))), default=1.0)
 
 
 def _nudges(results: Results) -> dict[str, float]:
     """Factors on n that set the algorithms' points side by side where they would cover one another."""
-    nodes = sorted(set(results.finished["n"]))
-    gap = min((math.log(b / a) for a, b in itertools.pairwise(nodes)), default=1.0)
     count = len(results.algorithms)
-    step = min(0.04, 0.5 * gap / count)
+    step = min(0.04, 0.5 * _gap(results.sizes) / count)
     return {name: math.exp((i - (count - 1) / 2) * step) for i, name in enumerate(results.algorithms)}
 
 
@@ -213,10 +253,10 @@ def _draw_theory(axis: Axes, lines: pd.DataFrame, colour: str, nudge: float) -> 
 
 
 def _draw_points(
-    axis: Axes, name: str, cells: pd.DataFrame, columns: tuple[str, str, str], nudge: float, line: str
+    axis: Axes, name: str, cells: pd.DataFrame, columns: tuple[str, str, str], nudge: float = 1.0, joined: bool = True
 ) -> None:
-    """Middle, low and high of `columns` against n, as a marker with a whisker."""
-    colour, marker = algorithm_style(name)
+    """Middle, low and high of `columns` against the index, as a marker with a whisker, joined by lines or not."""
+    colour, marker, line = algorithm_style(name)
     middle, low, high = (cells[column] for column in columns)
     whisker = [(middle - low).fillna(0), (high - middle).fillna(0)]
     axis.errorbar(
@@ -228,25 +268,27 @@ def _draw_points(
         markersize=6,
         markeredgecolor="white",
         markeredgewidth=0.5,
-        linestyle=line,
+        linestyle=line if joined else "none",
         linewidth=1.1,
         elinewidth=1.1,
         capsize=2,
     )
 
 
-def _finished_faults(results: Results) -> list[str]:
-    return [fault for fault in results.faults if fault in set(results.finished["fault"])]
+def _panels(results: Results) -> tuple[int, tuple[float, float], int]:
+    """How many panels over n there are, one a fault, how large they are (inches) and how many stand side by side."""
+    count = len(results.faults)
+    return (count, (3.8, 3.6), 3) if count == 3 else (count, (4.6, 3.9), 2)
 
 
 @mpl.rc_context(LOOK)
 def plot_messages_by_n(results: Results) -> Figure:
-    """Messages against n, log-log, a panel a fault: medians, whiskers from least to most, and theory's lines.
+    """Messages against n, log-log, a panel a fault: medians, whiskers from least to most, theory's lines, lower bounds.
 
     Raises:
         ValueError: if no trial finished.
     """
-    nodes, nudges = sorted(set(results.finished["n"])), _nudges(results)
+    nodes, nudges = results.sizes, _nudges(results)
     grid = sorted({*nodes, *(round(n) for n in np.geomspace(nodes[0], nodes[-1], 60))})
     drawn = {
         (name, fault): results.theory(name, fault, grid) for name in results.algorithms for fault in results.faults
@@ -255,17 +297,30 @@ def plot_messages_by_n(results: Results) -> Figure:
     if any(not lines.empty for lines in drawn.values()):
         keys.append(Line2D([], [], color=_GREY, linewidth=1.2, label="theory: mean"))
         keys.append(Line2D([], [], color=_GREY, linewidth=0.8, linestyle=_DASHED, label="best, worst"))
+    bounds = {fault: lower_bounds(results, fault) for fault in results.faults}
+    texts = list(dict.fromkeys(bound.text for known in bounds.values() for bound in known))
+    keys += [
+        Line2D([], [], color=_GREY, linewidth=1.1, linestyle=line, label=f"lower bound {text}")
+        for text, line in zip(texts, _BOUND_LINES, strict=False)
+    ]
     subtitle = _describe(results, "messages of one election", "median, whiskers from least to most")
     handles = [*_algorithm_handles(results), *keys]
     title = find_fewest_messages(results, headline_faults(results)[-1])
-    figure, axes = _sheet(title, subtitle, handles, len(results.faults), (4.6, 3.9), share=True)
+    figure, axes = _sheet(title, subtitle, handles, *_panels(results), share=True)
     for axis, fault in zip(axes, results.faults, strict=True):
+        for bound in bounds[fault]:
+            dead = int(told_fault(fault) == "leader-crash")
+            sizes = [n for n in grid if bound.value(n - dead) > 0]
+            line = _BOUND_LINES[texts.index(bound.text)]
+            axis.plot(
+                sizes, [bound.value(n - dead) for n in sizes], color=_GREY, linewidth=1.1, linestyle=line, zorder=1
+            )
         for name in results.algorithms:
             lines, cells = drawn[name, fault], results.over_n(name, fault)
             if not lines.empty:
-                _draw_theory(axis, lines, algorithm_style(name)[0], nudges[name])
+                _draw_theory(axis, lines, algorithm_style(name).colour, nudges[name])
             columns = ("messages", "messages_min", "messages_max")
-            _draw_points(axis, name, cells, columns, nudges[name], "none" if not lines.empty else "dotted")
+            _draw_points(axis, name, cells, columns, nudges[name], joined=lines.empty)
         _finish_panel(axis, results, fault, "messages", 1)
     axes[0].set_ylabel("messages per election")
     return figure
@@ -283,11 +338,11 @@ def plot_latency_by_n(results: Results) -> Figure:
         results, "time from start, or first suspicion, to the last live node's agreement", "median, 95% interval"
     )
     title = find_fastest(results, headline_faults(results)[-1])
-    figure, axes = _sheet(title, subtitle, _algorithm_handles(results), len(results.faults), (4.6, 3.9), share=True)
+    figure, axes = _sheet(title, subtitle, _algorithm_handles(results), *_panels(results), share=True)
     for axis, fault in zip(axes, results.faults, strict=True):
         for name in results.algorithms:
             cells = results.over_n(name, fault)[["latency", "latency_low", "latency_high"]] * 1e3
-            _draw_points(axis, name, cells, ("latency", "latency_low", "latency_high"), nudges[name], "solid")
+            _draw_points(axis, name, cells, ("latency", "latency_low", "latency_high"), nudges[name])
         _finish_panel(axis, results, fault, "latency_s", 1e3)
     axes[0].set_ylabel("election latency (ms)")
     return figure
@@ -296,11 +351,19 @@ def plot_latency_by_n(results: Results) -> Figure:
 def _finish_panel(axis: Axes, results: Results, fault: str, column: str, scale: float) -> None:
     """Scales and ticks of a panel of `column` times `scale` over n, and a word where it has nothing to show."""
     axis.set_title(fault_label(fault))
-    _set_node_axis(axis, sorted(set(results.finished["n"])))
+    _set_node_axis(axis, results.sizes)
     _set_value_axis(axis, "y", results.finished[column] * scale)
     axis.yaxis.set_tick_params(labelleft=True)
     if not results.finished.loc[results.finished["fault"] == fault, column].notna().any():
         axis.text(0.5, 0.5, "no trial to show", transform=axis.transAxes, ha="center", color=_GREY)
+
+
+def _thin(sample: "pd.Series[float]") -> tuple["np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]:
+    """Values of a sample, and how many of it each stands for: of a large one some 100 and, one by one, the largest 30."""
+    values = np.sort(sample.to_numpy(dtype=float))
+    kept = np.unique([*np.linspace(0, len(values) - 1, 100).astype(int), *range(len(values))[-30:]])
+    kept = np.arange(len(values)) if len(values) <= 150 else kept
+    return values[kept], np.diff(kept, prepend=-1)
 
 
 @mpl.rc_context(LOOK)
@@ -310,7 +373,7 @@ def plot_latency_by_share(results: Results) -> Figure:
     Raises:
         ValueError: if no trial finished.
     """
-    faults = _finished_faults(results)
+    faults = results.ran
     subtitle = _describe(
         results, "left: share of trials that took at most so long", "right: the slowest, enlarged", "marker: median"
     )
@@ -321,9 +384,11 @@ def plot_latency_by_share(results: Results) -> Figure:
         rows = results.finished[(results.finished["fault"] == fault) & (results.finished["n"] == n)]
         rows = rows.dropna(subset="latency_s")
         for name, sample in rows.groupby("algorithm", sort=False)["latency_s"]:
-            colour, marker = algorithm_style(str(name))
-            body.ecdf(sample * 1e3, color=colour, linewidth=1.4)
-            tail.ecdf(sample * 1e3, complementary=True, color=colour, linewidth=1.4)
+            colour, marker, line = algorithm_style(str(name))
+            values, weights = _thin(sample)
+            look: Any = {"weights": weights, "color": colour, "linestyle": line, "linewidth": 1.4}
+            body.ecdf(values * 1e3, **look)
+            tail.ecdf(values * 1e3, complementary=True, **look)
             for axis in (body, tail):
                 axis.plot(
                     sample.median() * 1e3, 0.5, color=colour, marker=marker, markersize=6, markeredgecolor="white"
@@ -386,7 +451,7 @@ def _draw_bars(axis: Axes, bars: dict[str, list[Segment]], write: Callable[[floa
 
 def _bar_sheet(results: Results, title: str, subtitle: str, handles: Sequence[Artist]) -> tuple[Figure, list[Axes]]:
     """A sheet with a panel of bars for each fault under which trials finished."""
-    faults = _finished_faults(results)
+    faults = results.ran
     size = (5.2, 0.85 + 0.56 * len(results.algorithms))
     figure, axes = _sheet(title, subtitle, handles, len(faults), size, columns=2)
     for axis, fault in zip(axes, faults, strict=True):
@@ -396,7 +461,7 @@ def _bar_sheet(results: Results, title: str, subtitle: str, handles: Sequence[Ar
 
 def _kind_segments(name: str, kinds: pd.DataFrame) -> list[Segment]:
     """An algorithm's kinds in its colour, ever lighter; announcements hatched."""
-    colour, segments = algorithm_style(name)[0], []
+    colour, segments = algorithm_style(name).colour, []
     for place, (_, row) in enumerate(kinds.iterrows()):
         hatched = row["kind_class"] == "announcement"
         tint = _tint(colour, 0.25 if hatched else 0.6**place)
@@ -418,7 +483,7 @@ def plot_messages_by_kind(results: Results) -> Figure:
     subtitle = _describe(results, "mean number of messages in one election by kind, total at the bar's end")
     title = find_announcements(results, headline_faults(results)[-1])
     figure, axes = _bar_sheet(results, title, subtitle, handles)
-    for axis, fault in zip(axes, _finished_faults(results), strict=True):
+    for axis, fault in zip(axes, results.ran, strict=True):
         kinds = count_kinds(results, fault, results.largest_n(fault))
         bars = {name: _kind_segments(name, kinds[kinds["algorithm"] == name]) for name in results.algorithms}
         _draw_bars(axis, bars, format_count, "messages per election")
@@ -439,7 +504,7 @@ def plot_phases_by_algorithm(results: Results) -> Figure:
     subtitle = _describe(results, "median of each phase, their sum at the bar's end")
     title = find_longest_phase(results, headline_faults(results)[-1])
     figure, axes = _bar_sheet(results, title, subtitle, handles)
-    for axis, fault in zip(axes, _finished_faults(results), strict=True):
+    for axis, fault in zip(axes, results.ran, strict=True):
         cells = results.at(fault, results.largest_n(fault)).reindex(results.algorithms)
         bars = {
             str(name): [Segment(phase, 1e3 * row[phase], *_PHASE_STYLES[phase]) for phase in row.dropna().index]
@@ -469,7 +534,7 @@ class Strip(NamedTuple):
 def _fault_rows(results: Results, column: str | None = None) -> dict[str, pd.DataFrame]:
     """The finished trials at the largest common n, by label of the fault; only faults with values above 0, if asked."""
     shown, rows = {}, results.finished
-    sizes = {fault: results.largest_n(fault) for fault in _finished_faults(results)}
+    sizes = {fault: results.largest_n(fault) for fault in results.ran}
     for fault, n in sizes.items():
         trials = rows[(rows["fault"] == fault) & (rows["n"] == n)]
         label = results.label(fault) + (f", n = {n}" if len(set(sizes.values())) > 1 else "")
@@ -490,17 +555,17 @@ def _set_fault_axis(axis: Axes, labels: Sequence[str]) -> None:
 
 
 def _sizes(results: Results) -> str:
-    sizes = sorted({results.largest_n(fault) for fault in _finished_faults(results)})
+    sizes = sorted({results.largest_n(fault) for fault in results.ran})
     return "n = " + ", ".join(map(str, sizes))
 
 
 def _strip_sheet(results: Results, title: str, words: str, strips: Sequence[Strip], only: str | None = None) -> Figure:
-    """Every trial as a point, a row a fault and in it a lane an algorithm: medians as markers, 95th percentiles as bars."""
+    """Boxes and points of trials, a row a fault and in it a lane an algorithm; medians as markers."""
     faults, count = _fault_rows(results, only), len(results.algorithms)
     dot: Any = {"color": _GREY, "linestyle": "none"}
     keys: list[Artist] = [Line2D([], [], marker=".", markersize=5, label="a trial", **dot)]
-    if results.summary["finished"].max() >= P95_TRIALS:
-        keys.append(Line2D([], [], marker="|", markersize=9, markeredgewidth=1.6, label="p95", **dot))
+    if results.summary["finished"].max() >= LEAST_BOX:
+        keys.append(Patch(facecolor="#DDDDDD", edgecolor=_GREY, label="quartiles, whiskers p5 to p95"))
     keys += [Line2D([], [], color=_GREY, linewidth=1.0, linestyle=_DASHED, label=s.usual[1]) for s in strips if s.usual]
     subtitle = _describe(results, words, results.noticed, _sizes(results), "marker: median")
     size = (9.2 if len(strips) == 1 else 5.6, 0.75 + len(faults) * max(0.4, 0.088 * count))
@@ -510,7 +575,7 @@ def _strip_sheet(results: Results, title: str, words: str, strips: Sequence[Stri
             for lane, name in enumerate(results.algorithms):
                 sample = strip.scale * trials.loc[trials["algorithm"] == name, strip.column].dropna()
                 if not sample.empty:
-                    _draw_lane(axis, name, sample, row + ((lane + 0.5) / count - 0.5) * 0.84)
+                    _draw_lane(axis, name, sample, row + ((lane + 0.5) / count - 0.5) * 0.84, 0.84 / count)
         if strip.usual:
             axis.axvline(strip.usual[0], color=_GREY, linewidth=1.0, linestyle=_DASHED, zorder=1)
         _set_strip_axis(axis, pd.concat(list(faults.values()))[strip.column].dropna() * strip.scale)
@@ -519,12 +584,30 @@ def _strip_sheet(results: Results, title: str, words: str, strips: Sequence[Stri
     return figure
 
 
-def _draw_lane(axis: Axes, name: str, sample: "pd.Series[float]", y: float) -> None:
-    """One algorithm's trials under one fault."""
-    colour, marker = algorithm_style(name)
-    axis.plot(sample, [y] * len(sample), ".", color=colour, markersize=4.5, alpha=0.6, markeredgewidth=0)
-    if len(sample) >= P95_TRIALS:
-        axis.plot(sample.quantile(0.95), y, "|", color=colour, markersize=8, markeredgewidth=1.4)
+def _draw_lane(axis: Axes, name: str, sample: "pd.Series[float]", y: float, height: float) -> None:
+    """One algorithm's trials under one fault: a box from quartile to quartile, whiskers from 5th to 95th percentile.
+
+    Of few trials every one is a point, too; of many, those beyond the whiskers that are furthest off.
+    """
+    colour, marker, _ = algorithm_style(name)
+    line: Any = {"color": colour, "linewidth": 0.9}
+    if len(sample) >= LEAST_BOX:
+        axis.boxplot(
+            sample,
+            positions=[y],
+            widths=0.8 * height,
+            orientation="horizontal",
+            whis=(5, 95),
+            showfliers=False,
+            manage_ticks=False,
+            patch_artist=True,
+            boxprops={"facecolor": _tint(colour, 0.3), "edgecolor": colour, "linewidth": 0.9},
+            whiskerprops=line,
+            capprops=line,
+            medianprops=line,
+        )
+    points = sample if len(sample) <= MOST_POINTS else sample.nlargest(5)
+    axis.plot(points, [y] * len(points), ".", color=colour, markersize=4, alpha=0.6, markeredgewidth=0)
     axis.plot(sample.median(), y, marker, color=colour, markersize=5.5, markeredgecolor="white", markeredgewidth=0.5)
 
 
@@ -549,7 +632,7 @@ def _set_strip_axis(axis: Axes, values: "pd.Series[float]") -> None:
 
 @mpl.rc_context(LOOK)
 def plot_leaderless_by_fault(results: Results) -> Figure:
-    """Time (ms) without a leader under each fault at the largest common n, every trial a point.
+    """Time (ms) without a leader under each fault at the largest common n, as boxes.
 
     Raises:
         ValueError: if no trial finished.
@@ -560,7 +643,7 @@ def plot_leaderless_by_fault(results: Results) -> Figure:
 
 @mpl.rc_context(LOOK)
 def plot_noticing_by_fault(results: Results) -> Figure:
-    """Time (ms) to notice each fault, and apart from it to elect, at the largest common n, every trial a point.
+    """Time (ms) to notice each fault, and apart from it to elect, at the largest common n, as boxes.
 
     Raises:
         ValueError: if no trial finished.
@@ -572,7 +655,7 @@ def plot_noticing_by_fault(results: Results) -> Figure:
 
 @mpl.rc_context(LOOK)
 def plot_overlap_by_fault(results: Results) -> Figure:
-    """Time (ms) with two leaders at once under the faults that cause it at the largest common n, every trial a point.
+    """Time (ms) with two leaders at once under the faults that cause it at the largest common n, as boxes.
 
     Raises:
         ValueError: if no trial finished.
@@ -637,3 +720,220 @@ def plot_phases_by_fault(results: Results) -> Figure:
         axis.grid(visible=False)
     axes[0].set_xlim(0, widest * 1.18)
     return figure
+
+
+@mpl.rc_context(LOOK)
+def plot_latency_by_delay(results: Results) -> Figure:
+    """Election latency (ms) of a cold start against the delay of every link (ms): medians with bootstrap 95% intervals.
+
+    Raises:
+        ValueError: if no trial of a run's `delayed` part is there.
+    """
+    rows = results.trials
+    cells = rows.groupby(["algorithm", "delay"], sort=False)["latency_s"].agg(["median", median_interval]).reset_index()
+    cells[["low", "high"]] = cells["median_interval"].tolist()
+    subtitle = _describe(
+        results, f"n = {rows['n'].iloc[0]}, cold start", "median, 95% interval", "slope at the line's end"
+    )
+    figure, (axis,) = _sheet(find_slopes(results), subtitle, _algorithm_handles(results), 1, (7.2, 4.0))
+    slopes = delay_slopes(results)
+    for name in results.algorithms:
+        cell = cells[cells["algorithm"] == name].set_index("delay").sort_index()[["median", "low", "high"]] * 1e3
+        cell.index *= 1e3
+        _draw_points(axis, name, cell, ("median", "low", "high"))
+        end = (cell.index[-1], cell["median"].iloc[-1])
+        text = f"{slopes[name]:.1f} hops" if name in slopes else ""
+        axis.annotate(text, end, (7, 0), textcoords="offset points", va="center", size=7.5, color=_GREY)
+    axis.set(
+        xlabel="delay added to every link (ms)",
+        ylabel="election latency (ms)",
+        xlim=(0, 1.12 * 1e3 * rows["delay"].max()),
+    )
+    axis.set_ylim(bottom=0)
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    return figure
+
+
+COST_PANELS = (
+    ("max_sent_by_node", "messages sent by the busiest node"),
+    ("cpu_node", "CPU time a node (ms)"),
+    ("switches_node", "context switches a node"),
+    ("memory", "memory of the busiest node's process (MB)"),
+)
+
+
+@mpl.rc_context(LOOK)
+def plot_cost_by_n(results: Results) -> Figure:
+    """What a node bears in one election against n: messages of the busiest, and CPU, switches and memory where measured.
+
+    Raises:
+        ValueError: if no trial finished.
+    """
+    fault = headline_faults(results)[0]
+    rows = results.finished[results.finished["fault"] == fault]
+    rows = rows.assign(
+        cpu_node=rows["cpu_s"] * 1e3 / rows["n"],
+        switches_node=rows["ctx_switches"].astype(float) / rows["n"],
+        memory=rows["max_rss_kb"].astype(float) / 1024,
+    )
+    panels = [(column, label) for column, label in COST_PANELS if rows[column].notna().any()]
+    subtitle = _describe(results, f"one election, {fault_label(fault)}", "median, whiskers from 5th to 95th percentile")
+    title = find_busiest(results, fault)
+    figure, axes = _sheet(title, subtitle, _algorithm_handles(results), len(panels), (4.6, 3.0), 2)
+    nudges = _nudges(results)
+    for axis, (column, label) in zip(axes, panels, strict=True):
+        for name in results.algorithms:
+            spread = rows[rows["algorithm"] == name].groupby("n")[column].quantile(np.array([0.05, 0.5, 0.95]))
+            if not spread.empty:
+                cells = spread.unstack().set_axis(["low", "middle", "high"], axis=1)
+                _draw_points(axis, name, cells, ("middle", "low", "high"), nudges[name])
+        axis.set(title=label)
+        _set_node_axis(axis, results.sizes)
+        _set_value_axis(axis, "y", rows[column].dropna())
+    return figure
+
+
+_SHARE_COLOURS = LinearSegmentedColormap.from_list(
+    "share", [(0, "#E07B39"), (0.6, "#F8E3B0"), (0.999, "#FBF5E6"), (1, "#DCEAF4")]
+)
+
+
+@mpl.rc_context(LOOK)
+def plot_verdicts_by_fault(results: Results) -> Figure:
+    """How often each algorithm elected one leader of all under each fault, whether it was safe, and what it had promised.
+
+    Raises:
+        ValueError: if there is no trial.
+    """
+    cells, faults, names = judge_faults(results), results.faults, results.algorithms
+    handles = [
+        Patch(facecolor=_SHARE_COLOURS(share), edgecolor="#999999", linewidth=0.5, label=f"{share:.0%} elected")
+        for share in (1.0, 0.5, 0.0)
+    ]
+    handles.append(Patch(facecolor="white", edgecolor="black", linewidth=2, label="a promise was broken"))
+    words = (
+        "trials that ended with one leader of all · ✓ safe: never two leaders of one election, no end in disagreement"
+    )
+    subtitle = " · ".join([words, results.noticed, "below: does the model promise it?"])
+    wide = 0.8 if len(names) <= 8 else 0.66
+    size = (2.6 + wide * len(names), 0.95 + 0.52 * len(faults))
+    figure, (axis,) = _sheet(find_promises(results), subtitle, list[Artist](handles), 1, size)
+    for row, fault in enumerate(faults):
+        for column, name in enumerate(names):
+            if (fault, name) not in cells.index:
+                continue
+            cell = cells.loc[[(fault, name)]].iloc[0]
+            share = cell["share"] if cell["valid"] else float("nan")
+            place = (column - 0.48, row - 0.46)
+            edge: Any = {"edgecolor": "black", "linewidth": 2} if cell["broken"] else {"edgecolor": "white"}
+            face = _SHARE_COLOURS(share) if cell["valid"] else "#EEEEEE"
+            axis.add_patch(Rectangle(place, 0.96, 0.92, facecolor=face, zorder=2 + bool(cell["broken"]), **edge))
+            mark = "✓" if cell["safe"] else "✗"
+            text = f"{mark} {cell['elected']:,}/{cell['valid']:,}" if cell["valid"] else "did not hit"
+            look: Any = {"ha": "center", "color": "#1C1C1C", "zorder": 4}
+            axis.text(column, row - 0.12, text, va="center", weight="normal" if cell["safe"] else "bold", **look)
+            axis.text(column, row + 0.24, cell["promise"], va="center", size=6.5, **look)
+    heads = [textwrap.fill(algorithm_label(name).replace("–", "– "), 11).replace("– ", "–") for name in names]
+    axis.set_xticks(range(len(names)), heads, size=8 if wide == 0.8 else 7)
+    labels = [textwrap.fill(results.label(fault).replace(",", ", "), 30) for fault in faults]
+    axis.set_yticks(range(len(faults)), labels)
+    axis.xaxis.tick_top()
+    axis.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(faults) - 0.5, -0.5))
+    axis.tick_params(length=0)
+    axis.grid(visible=False)
+    axis.spines[:].set_visible(False)
+    return figure
+
+
+_SPAN_COLOURS = {"paused": "#BBBBBB", "down": "#444444"}
+_CUT_COLOUR, _NOBODY_COLOUR = "#F6D9D5", "#FFF3C4"
+
+
+@mpl.rc_context(LOOK)
+def plot_leaders_by_time(logs: Sequence[Log]) -> Figure:
+    """Who took itself to lead at each moment (ms) of one trial, a panel an algorithm and a lane a node, faults shaded.
+
+    Parameters:
+        logs: a trial of each algorithm, of the same fault.
+    """
+    handles: list[Artist] = [
+        Patch(facecolor="#777777", label="leads (in the algorithm's colour)"),
+        Patch(facecolor=_SPAN_COLOURS["down"], label="dead"),
+        Patch(facecolor=_SPAN_COLOURS["paused"], hatch="////", edgecolor="white", label="paused"),
+        Patch(facecolor=_CUT_COLOUR, label="links cut"),
+        Patch(facecolor=_NOBODY_COLOUR, label="nobody leads"),
+        Line2D([], [], color=_GREY, marker="|", markersize=9, linestyle="none", label="suspects"),
+        Line2D([], [], color=_GREY, linewidth=0.8, linestyle=_DASHED, label="all is quiet"),
+    ]
+    first = logs[0]
+    words = [
+        "one trial of each",
+        "0: the fault, or the start",
+        f"seed {first.scenario.seed}",
+        f"engine: {first.engine}",
+    ]
+    title = f"Who leads when: {fault_label(first.scenario.fault)}, n = {first.scenario.n}"
+    size = (5.2, 0.9 + 0.2 * first.scenario.n)
+    figure, axes = _sheet(title, " · ".join(words), handles, len(logs), size, columns=2)
+    wide = 1.1 * max(_last_change(log) - log.began for log in logs)
+    for axis, log in zip(axes, logs, strict=True):
+        _draw_leaders(axis, log, wide)
+    return figure
+
+
+def _last_change(log: Log) -> float:
+    """When a leader changed or something was done to the system for the last time (ns)."""
+    times: list[float] = [event.time for event in log.events if event.what in (*STRIKES, "suspect", "trust")]
+    times += [time for span in log.spans for time in (span.begin, span.end)]
+    last = log.events[-1].time if log.events else log.began
+    return max((time for time in times if time < last), default=last) + 1
+
+
+def _draw_leaders(axis: Axes, log: Log, wide: float) -> None:
+    """One trial: spans from a little before the fault to `wide` ns after it, or the trial's end."""
+    begin, settled = log.began, log.scenario.plan.settled
+    early, last = begin - 0.08 * wide * settled, log.events[-1].time if log.events else begin + wide
+    end = min(last, begin + wide)
+
+    def ms(time: float) -> float:
+        return (min(max(time, early), end) - begin) / 1e6
+
+    leads = [span for span in log.spans if span.kind == "leads" and early < span.end and span.begin < end]
+    for start, stop in _gaps([(span.begin, span.end) for span in leads], begin, end):
+        axis.axvspan(ms(start), ms(stop), color=_NOBODY_COLOUR, zorder=0, linewidth=0)
+    cuts = [event for event in log.events if event.what in ("cut", "heal")]
+    for cut, heal in itertools.zip_longest(cuts[::2], cuts[1::2]):
+        axis.axvspan(ms(cut.time), ms(heal.time if heal else end), ymin=0, ymax=1, color=_CUT_COLOUR, zorder=0.5)
+    colour = algorithm_style(log.scenario.algorithm).colour
+    for span in log.spans:
+        if early < span.end and span.begin < end and span.kind in _SPAN_COLOURS:
+            look: Any = {"color": _SPAN_COLOURS[span.kind], "zorder": 3.5}
+            look |= {"hatch": "////", "edgecolor": "white"} if span.kind == "paused" else {}
+            axis.barh(span.position, ms(span.end) - ms(span.begin), left=ms(span.begin), height=0.36, **look)
+    for span in leads:
+        axis.barh(
+            span.position, ms(span.end) - ms(span.begin), left=ms(span.begin), height=0.72, color=colour, zorder=3
+        )
+    seen = [event for event in log.events if event.what == "suspect" and early < event.time < end]
+    axis.plot(
+        [ms(event.time) for event in seen], [event.node for event in seen], "|", color=_GREY, markersize=7, zorder=4
+    )
+    n = log.scenario.n
+    axis.set_yticks(range(n), [f"id {identity}" for identity in log.scenario.ids])
+    axis.set(ylim=(n - 0.4, -0.6), xlim=((early - begin) / 1e6, wide / 1e6), xlabel="time (ms)")
+    axis.set_title(f"{algorithm_label(log.scenario.algorithm)}: {log.verdict.replace('_', ' ')}")
+    if last <= begin + wide:
+        axis.axvline(ms(last), color=_GREY, linewidth=0.8, linestyle=_DASHED)
+    axis.grid(visible=False, axis="y")
+    axis.tick_params(axis="y", length=0)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+
+
+def _gaps(spans: Sequence[tuple[float, float]], begin: float, end: float) -> list[tuple[float, float]]:
+    """What of the time from `begin` to `end` no span covers."""
+    gaps = []
+    for start, stop in sorted(spans):
+        if start > begin:
+            gaps.append((begin, min(start, end)))
+        begin = max(begin, stop)
+    return [*gaps, (begin, end)] if begin < end else gaps

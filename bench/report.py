@@ -1,11 +1,11 @@
 """Report: the figures and one self-contained page that a person wants to read, rebuilt from a run's stored rows alone."""
 
 import base64
+import re
 import shlex
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import numpy as np
@@ -27,16 +27,24 @@ from bench.analyse import (
     find_headlines,
     format_count,
     format_ms,
+    headline_faults,
     judge_faults,
     load_results,
     measure_faults,
     told_fault,
 )
+from bench.answer import RULES, Answer, find_answer
+from bench.events import read_events
 from bench.faults import FAULTS, parse_plan
 from bench.plots import (
+    Style,
+    algorithm_style,
+    plot_cost_by_n,
+    plot_latency_by_delay,
     plot_latency_by_n,
     plot_latency_by_share,
     plot_leaderless_by_fault,
+    plot_leaders_by_time,
     plot_messages_by_kind,
     plot_messages_by_n,
     plot_noticing_by_fault,
@@ -44,8 +52,11 @@ from bench.plots import (
     plot_phases_by_algorithm,
     plot_phases_by_fault,
     plot_traffic_by_fault,
+    plot_verdicts_by_fault,
     save_figure,
 )
+from bench.store import events_path, stored_events
+from bench.textbook import judge_claims
 
 MOST_OPEN = 40  # a longer table is folded away
 COST_HEADS = {
@@ -54,7 +65,12 @@ COST_HEADS = {
     "false_suspicions": "False susp.",
     "detector_messages": "Detector",
 }
+SIGNS = {
+    "o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "p": "⬟", "<": "◀", ">": "▶", "d": "♦", "h": "⬢", "*": "★", "P": "✚",
+    "X": "✖", "8": "⯃", "H": "⬣",
+}  # fmt: skip
 
+Entry = dict[str, Any]  # what the page says of a figure
 Figures = tuple[tuple[Callable[[Results], Figure], str, str], ...]
 
 FIGURES: Figures = (
@@ -63,7 +79,8 @@ FIGURES: Figures = (
         "trials.csv",
         "Each marker is a measured median and its whisker spans all trials; lines are the theorem's mean, and its best "
         "and worst case where they differ, so a marker on its line means that practice obeys theory (a median may lie "
-        "a little off a mean). Markers of one n are set side by side to keep them apart.",
+        "a little off a mean). Nothing can be below the lower bounds, those of rings on average and for deciding alone, "
+        "without the announcement. Markers of one n are set side by side to keep them apart.",
     ),
     (
         plot_latency_by_n,
@@ -77,22 +94,44 @@ FIGURES: Figures = (
         "its slowest trials.",
     ),
     (
+        plot_phases_by_algorithm,
+        "trials.csv",
+        "A bar shows, from left to right, where the time goes; election latency is elect and agree together.",
+    ),
+    (
         plot_messages_by_kind,
         "kinds.csv",
         "A bar's length is what one election costs; hatched is the part that only tells the outcome.",
     ),
     (
-        plot_phases_by_algorithm,
+        plot_cost_by_n,
         "trials.csv",
-        "A bar shows, from left to right, where the time goes; election latency is elect and agree together.",
+        "What one node has to bear: an algorithm with few messages may still load one node with most of them. Memory is "
+        "the high-water mark of a process that runs trial after trial, so it tells of the run rather than of one election.",
+    ),
+)
+DELAY_FIGURES: Figures = (
+    (
+        plot_latency_by_delay,
+        "trials.csv",
+        "The slope, written at each line's end, is the number of hops that an election takes one after the other: what "
+        "remains of an algorithm where the network is slow and nodes are not.",
+    ),
+)
+VERDICT_FIGURES: Figures = (
+    (
+        plot_verdicts_by_fault,
+        "trials.csv",
+        "Blue: every trial ended with one leader that every live node agrees on. ✗ where one election had two leaders or "
+        "live nodes disagreed at the end: a result where nothing is promised, an error of ours (framed) where it is.",
     ),
 )
 FAULT_FIGURES: Figures = (
     (
         plot_leaderless_by_fault,
         "leaderless_s",
-        "Each small point is a trial. Zero means that some live node took itself to lead all the time, if only because a "
-        "paused or cut off leader still did.",
+        "Zero means that some live node took itself to lead all the time, if only because a paused or cut off leader "
+        "still did.",
     ),
     (
         plot_noticing_by_fault,
@@ -124,8 +163,58 @@ FAULT_FIGURES: Figures = (
 )
 
 
+class Cell(NamedTuple):
+    """What stands in a table.
+
+    Attributes:
+        text: what is read.
+        mark: how it is marked, or nothing.
+        link: the figure to see, or nothing.
+        style: the looks of the algorithm that it names, or None.
+    """
+
+    text: str
+    mark: str = ""
+    link: str = ""
+    style: Style | None = None
+
+    @property
+    def sign(self) -> str:
+        """The marker of the algorithm as a character."""
+        return SIGNS[self.style.marker] if self.style else ""
+
+
+class Sheet(NamedTuple):
+    """A table of the page that sorts and filters.
+
+    Attributes:
+        name: its id.
+        heads: of the columns.
+        rows: as many cells as heads each.
+    """
+
+    name: str
+    heads: Sequence[str]
+    rows: list[list[Cell]]
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """Each head with what stands below it: `words` or `numbers`."""
+        columns = [[row[place].text for row in self.rows] for place in range(len(self.heads))]
+        kinds = ["words" if any(map(re.compile("[a-z]").search, texts)) else "numbers" for texts in columns]
+        return list(zip(self.heads, kinds, strict=True))
+
+
+def _named(name: str) -> Cell:
+    return Cell(algorithm_label(name), style=algorithm_style(name))
+
+
+def _cells(words: Sequence[str]) -> list[Cell]:
+    return [Cell(word) for word in words]
+
+
 def _interval(low: float, high: float) -> str:
-    return "" if np.isnan(low) else f"[{format_ms(low)}–{format_ms(high)}]"
+    return "" if np.isnan(low) or low == high else f"[{format_ms(low)}–{format_ms(high)}]"
 
 
 def _summary_row(name: str, cell: "pd.Series[Any]", fault: str) -> dict[str, Any]:
@@ -133,13 +222,14 @@ def _summary_row(name: str, cell: "pd.Series[Any]", fault: str) -> dict[str, Any
     spread = f"[{format_count(cell['messages_min'])}–{format_count(cell['messages_max'])}]"
     return {
         "algorithm": algorithm_label(name),
+        "name": name,
         "messages": format_count(cell["messages"]),
         "messages_range": spread if cell["messages_min"] < cell["messages_max"] else "",
         "latency": format_ms(cell["latency"]),
         "interval": _interval(cell["latency_low"], cell["latency_high"]),
         "p99": format_ms(cell["latency_p99"]) if cell["finished"] >= P99_TRIALS else "—",
         "slowest": format_ms(cell["latency_max"]),
-        "leaderless": "—" if fault == "none" else format_ms(cell["leaderless"]),
+        "leaderless": "—" if told_fault(fault) == "none" else format_ms(cell["leaderless"]),
         "elected": f"{cell['elected']:,}/{cell['trials'] - cell['invalid']:,}",
         "violations": f"{cell['violations']:,}",
     }
@@ -148,29 +238,103 @@ def _summary_row(name: str, cell: "pd.Series[Any]", fault: str) -> dict[str, Any
 def _summary_groups(results: Results) -> list[dict[str, Any]]:
     """The summary at the largest common n, a group a fault, as text."""
     groups = []
-    for fault in dict.fromkeys(results.finished["fault"]):
+    for fault in results.ran:
         n = results.largest_n(fault)
         rows = [_summary_row(str(name), cell, fault) for name, cell in results.at(fault, n).iterrows()]
-        groups.append({"title": f"{fault_label(fault)}, n = {n}", "rows": rows})
+        groups.append({"title": f"{fault_label(fault)}, n = {n}", "fault": fault, "n": n, "rows": rows})
     return groups
 
 
-def _draw_figures(results: Results, figures: Figures) -> list[dict[str, str]]:
-    """Write the figures as SVG and PNG, and return what the page says of each."""
-    folder = results.folder / "figures"
-    folder.mkdir(exist_ok=True)
-    entries = []
-    for plot, rows, caption in figures:
-        stem, figure = plot.__name__.removeprefix("plot_"), plot(results)
-        save_figure(figure, folder / stem)
-        encoded = base64.b64encode((folder / f"{stem}.svg").read_bytes()).decode()
-        source = f"data:image/svg+xml;base64,{encoded}"
-        title = figure.texts[0].get_text().replace("\n", " ")
-        entries.append({"stem": stem, "source": source, "alt": title, "caption": caption, "rows": rows})
-    return entries
+def _summary(results: Results) -> Sheet:
+    """Every cell at every n."""
+    heads = ("Algorithm", "Fault", "n", "Messages", "Least–most", "Latency", "95%", "p99", "Slowest", "Without leader")
+    rows = []
+    for _, cell in results.summary.reset_index().iterrows():
+        if cell["finished"]:
+            name, fault = cell["algorithm"], cell["fault"]
+            told = _summary_row(name, cell, fault)
+            keys = ("messages", "messages_range", "latency", "interval", "p99", "slowest", "leaderless", "elected")
+            row = [_named(name), *_cells([fault_label(fault), str(cell["n"]), *(told[key] for key in keys)])]
+            rows.append([*row, Cell(told["violations"], "failed" if cell["violations"] else "")])
+    return Sheet("summary", (*heads, "Elected", "Two led"), rows)
 
 
-def _draw_fault_figures(disturbed: Results) -> list[dict[str, str]]:
+def _answer_sheet(results: Results, answer: Answer) -> Sheet:
+    """What users ask, an algorithm a row."""
+    head, heads, columns = results.headline, ["Algorithm"], []
+    for fault in headline_faults(head):
+        n = head.largest_n(fault)
+        cells = head.at(fault, n)
+        tail = cells["finished"].min() >= P99_TRIALS
+        word = {"none": "start", "leader-crash": "crash"}.get(told_fault(fault), fault_label(fault))
+        heads += [f"Messages, {word}, n = {n}", f"Latency, {word} (ms)", "p99 (ms)" if tail else "Slowest (ms)"]
+        columns.append(cells["messages"].map(format_count))
+        columns.append(cells["latency"].map(format_ms))
+        columns.append(cells["latency_p99" if tail else "latency_max"].map(format_ms))
+        if told_fault(fault) != "none":
+            heads.append("Without leader (ms)")
+            columns.append(cells["leaderless"].map(format_ms))
+    rows = []
+    for name, told in answer.table.iterrows():
+        unsafe = [results.label(fault).replace(",", ", ") for fault in told["unsafe"]]
+        text = f"{told['safe']} of {told['faults']}: not {'; '.join(unsafe)}" if unsafe else f"all {told['faults']}"
+        mark = "best" if name == answer.chosen else ""
+        row = [_named(str(name))._replace(mark=mark), *(Cell(column.get(name, "—")) for column in columns)]
+        rows.append([*row, Cell(text, "failed" if unsafe else "")])
+    return Sheet("answers", [*heads, "Safe under"], rows)
+
+
+def _claims(results: Results, stems: set[str]) -> Sheet:
+    """The textbook's claims and what the run says to them."""
+    rows, signs = [], {"confirmed": "✓", "partly": "◐", "refuted": "✗", "not measured": "–"}
+    for claim, measured, verdict in judge_claims(results):
+        text = "\n".join(measured) if measured else f"not measured in this run: run {claim.command}"
+        figure = Cell("see", link=claim.figure) if claim.figure in stems else Cell("")
+        judged = Cell(f"{signs[verdict]} {verdict}", verdict.replace(" ", "-"))
+        rows.append([_named(claim.algorithm), *_cells([f"“{claim.says}”", claim.rule, text]), judged, figure])
+    return Sheet("claims", ("Algorithm", "It is said", "Rule", "Measured", "Verdict", "Figure"), rows)
+
+
+def _keep_figure(folder: Path, stem: str, figure: Figure, caption: str, rows: Sequence[str]) -> Entry:
+    """Write a figure as SVG and PNG, and return what the page says of it."""
+    (folder / "figures").mkdir(exist_ok=True)
+    save_figure(figure, folder / "figures" / stem)
+    encoded = base64.b64encode((folder / "figures" / f"{stem}.svg").read_bytes()).decode()
+    title = figure.texts[0].get_text().replace("\n", " ")
+    source = f"data:image/svg+xml;base64,{encoded}"
+    entry = {"stem": stem, "source": source, "alt": title, "caption": caption, "rows": rows}
+    return entry | {"width": f"{6.2 * figure.get_figwidth():.1f}rem"}  # letters of one size in all
+
+
+def _draw_figures(results: Results, figures: Figures) -> list[Entry]:
+    """Draw and keep figures."""
+    return [
+        _keep_figure(results.folder, plot.__name__.removeprefix("plot_"), plot(results), caption, [rows])
+        for plot, rows, caption in figures
+    ]
+
+
+def _draw_timeline(results: Results) -> list[Entry]:
+    """The leader timeline, of the fault under which two led for longest at once, or else nobody did."""
+    rows = results.undelayed.trials
+    rows = rows[rows["trial"].isin(stored_events(results.folder))]
+    rows = rows.sort_values("n", kind="stable").drop_duplicates(["fault", "algorithm"])
+    if rows.empty:
+        return []
+    spent = rows.groupby("fault", sort=False)[["overlap_s", "leaderless_s"]].sum()
+    rows = rows[rows["fault"] == spent.sort_values(["overlap_s", "leaderless_s"], kind="stable").index[-1]]
+    paths = [events_path(results.folder, trial) for trial in rows["trial"]]
+    figure = plot_leaders_by_time([read_events(path) for path in paths])
+    shown = ", ".join(f"{algorithm_label(row['algorithm'])} {row['trial']}" for _, row in rows.iterrows())
+    caption = (
+        "A bar is a time in which a node took itself to lead; two at once are no error unless they lead the same election. "
+        f"Trials: {shown}; any of them, event by event: election-bench trace results/{results.folder.name} TRIAL."
+    )
+    data = [path.relative_to(results.folder).as_posix() for path in paths]
+    return [_keep_figure(results.folder, "leaders_by_time", figure, caption, data)]
+
+
+def _draw_fault_figures(disturbed: Results) -> list[Entry]:
     """The same for the figures of faults that have something to show."""
     if disturbed.finished.empty:
         return []
@@ -198,58 +362,39 @@ def _judgement(cell: "pd.Series[Any]") -> tuple[str, str]:
     return "kept" if cell["promised"] else "held", "kept"
 
 
-def _verdicts(disturbed: Results) -> dict[str, Any]:
-    """How the trials with faults ended: an overview by fault and algorithm, and every count, as text."""
-    cells, overview, groups = judge_faults(disturbed), [], []
-    for fault in disturbed.faults:
-        short, rows = [], []
-        for name in disturbed.algorithms:
-            if (fault, name) not in cells.index:
-                short.append({"share": "", "notes": [], "mark": "empty"})
-                continue
-            cell = cells.loc[[(fault, name)]].iloc[0]
-            judged, mark = _judgement(cell)
-            notes = [f"✗ {cell['broken']:,} broken"] * bool(cell["broken"])
-            notes += [f"{cell['two_led']:,} two led"] * bool(cell["two_led"])
-            share = f"{cell['elected']:,}/{cell['valid']:,}" if cell["valid"] else "—"
-            short.append({"share": share, "notes": notes, "mark": mark})
-            interval = f"{cell['share']:.0%} [{cell['low']:.0%}–{cell['high']:.0%}]" if cell["valid"] else "—"
-            columns = ("no_leader", "split", "unknown", "two_led", "overlapping", "invalid")
-            counts = [f"{cell[column]:,}" for column in columns]
-            partly = {0: "none", cell["valid"]: "all"}.get(
-                cell["promised"], f"{cell['promised']:,} of {cell['valid']:,}"
-            )
-            odd = ", ".join(map(str, cell["odd"][:5])) + (", …" if len(cell["odd"]) > 5 else "")
-            words = [algorithm_label(name), share, interval, *counts, partly if cell["valid"] else "—", judged, odd]
-            rows.append({"words": words, "mark": mark})
-        overview.append({"fault": disturbed.label(fault).replace(",", ", "), "cells": short})
-        groups.append({"title": disturbed.label(fault), "rows": rows})
-    heads = [algorithm_label(name) for name in disturbed.algorithms]
-    return {"heads": heads, "overview": overview, "groups": groups, "open": len(cells) <= MOST_OPEN}
+def _verdicts(disturbed: Results) -> Sheet:
+    """How the trials with faults ended, every count, as text."""
+    rows = []
+    for _, cell in judge_faults(disturbed).reset_index().iterrows():
+        judged, mark = _judgement(cell)
+        share = f"{cell['elected']:,}/{cell['valid']:,}" if cell["valid"] else "—"
+        interval = f"{cell['share']:.0%} [{cell['low']:.0%}–{cell['high']:.0%}]" if cell["valid"] else "—"
+        columns = ("no_leader", "split", "unknown", "two_led", "overlapping", "invalid")
+        counts = [f"{cell[column]:,}" for column in columns]
+        odd = ", ".join(map(str, cell["odd"][:5])) + (", …" if len(cell["odd"]) > 5 else "")
+        words = [disturbed.label(cell["fault"]).replace(",", ", "), share, interval, *counts, cell["promise"] or "—"]
+        rows.append([_named(cell["algorithm"]), *_cells(words), Cell(judged, mark), Cell(odd)])
+    heads = "Algorithm,Fault,Elected,Share (95%),No leader,Split,Unknown,Two led one,Two at once,Invalid,Promise"
+    return Sheet("verdicts", (*heads.split(","), "Judged", "Trial numbers"), rows)
 
 
-def _costs(disturbed: Results) -> dict[str, Any]:
+def _costs(disturbed: Results) -> Sheet:
     """What the faults cost, as text; counts that are 0 everywhere are left out."""
     if disturbed.finished.empty:
-        return {"heads": [], "groups": [], "ratio": False, "open": True}
-    cells, groups = measure_faults(disturbed), []
+        return Sheet("costs", (), [])
+    cells, rows = measure_faults(disturbed), []
     times = {"p95": "p95", "detect": "Notice", "latency": "Elect"}
     times = {column: head for column, head in times.items() if cells[column].notna().any()}
     counts = {column: COST_HEADS.get(column, column.capitalize()) for column in COSTS if cells[column].any()}
     ratio = {"traffic": "× (2n\u00a0−\u00a01)"} if cells["traffic"].any() else {}
-    for fault in dict.fromkeys(cells.index.get_level_values("fault")):
-        rows, group = [], cells.loc[[fault]].droplevel("fault")
-        for name, cell in group.iterrows():
-            words = [algorithm_label(str(name)), format_ms(cell["leaderless"]), _interval(cell["low"], cell["high"])]
-            words += [format_ms(cell[column]) for column in times]
-            words += [format_count(cell[column]) for column in counts]
-            rows.append([*words, *(f"{cell[column]:.2f}" for column in ratio)])
-        least, most = group["finished"].min(), group["finished"].max()
-        trials = f"{most:,}" if least == most else f"{least:,} to {most:,}"
-        title = f"{disturbed.label(fault)}, n = {group['n'].iloc[0]}, {trials} trial{'s' if most > 1 else ''} each"
-        groups.append({"title": title, "rows": rows})
-    heads = [*times.values(), *counts.values(), *ratio.values()]
-    return {"heads": heads, "groups": groups, "ratio": bool(ratio), "open": len(cells) <= MOST_OPEN}
+    for _, cell in cells.reset_index().iterrows():
+        words = [disturbed.label(cell["fault"]).replace(",", ", "), f"{cell['n']:,}", f"{cell['finished']:,}"]
+        words += [format_ms(cell["leaderless"]), _interval(cell["low"], cell["high"])]
+        words += [format_ms(cell[column]) for column in times]
+        words += [format_count(cell[column]) for column in counts]
+        rows.append([_named(cell["algorithm"]), *_cells([*words, *(f"{cell[column]:.2f}" for column in ratio)])])
+    heads = ("Algorithm", "Fault", "n", "Trials", "Without leader", "95%", *times.values(), *counts.values())
+    return Sheet("costs", (*heads, *ratio.values()), rows)
 
 
 def _meanings(disturbed: Results) -> list[tuple[str, str]]:
@@ -262,17 +407,19 @@ def _with_faults(disturbed: Results) -> dict[str, Any] | None:
     """Everything that the page says of faults other than a leader crash that all are told of; None if there is nothing."""
     if disturbed.trials.empty:
         return None
+    costs = _costs(disturbed)
     return {
         "noticed": disturbed.noticed,
         "verdicts": _verdicts(disturbed),
-        "figures": _draw_fault_figures(disturbed),
-        "costs": _costs(disturbed),
+        "figures": [*_draw_figures(disturbed, VERDICT_FIGURES), *_draw_fault_figures(disturbed)],
+        "costs": costs,
+        "ratio": any("2n" in head for head in costs.heads),
         "meanings": _meanings(disturbed),
         "p95_trials": P95_TRIALS,
     }
 
 
-def _trouble_rows(results: Results) -> list[list[str]]:
+def _troubles(results: Results) -> Sheet:
     """The cells in which something went wrong: counts in the order of `TROUBLES`, and the trials concerned."""
     trials, cells = results.trials, results.summary.reset_index()
     sound = trials["finished"] & (trials["verdict"] == "elected") & (trials["violations"] == 0) & trials["within_model"]
@@ -281,8 +428,9 @@ def _trouble_rows(results: Results) -> list[list[str]]:
     for _, cell in cells.merge(odd, on=CELL).iterrows():
         shown = ", ".join(map(str, cell["odd"][:5])) + (", …" if len(cell["odd"]) > 5 else "")
         counts = [f"{cell[column]:,}" for column in ("n", "trials", *TROUBLES)]
-        rows.append([algorithm_label(cell["algorithm"]), fault_label(cell["fault"]), *counts, shown])
-    return rows
+        rows.append([_named(cell["algorithm"]), *_cells([fault_label(cell["fault"]), *counts, shown])])
+    heads = "Algorithm,Fault,n,Trials,Horizon,Error,Invalid,No leader,Split,Two led,Outside model,Trial numbers"
+    return Sheet("troubles", heads.split(","), rows)
 
 
 def _facts(results: Results) -> list[tuple[str, str]]:
@@ -343,8 +491,7 @@ def _unfinished(results: Results) -> str:
 
 def _context(results: Results) -> dict[str, Any]:
     """Everything the page shows."""
-    trials, folder, head = results.trials, results.folder, results.headline
-    plain = replace(results, trials=trials[trials["fault"].isin(FAULT_LABELS)])
+    trials, folder, head, delayed = results.trials, results.folder, results.headline, results.delayed
     labels = list(map(fault_label, results.faults))
     words = [results.engine and f"engine: {results.engine}", f"{len(trials):,} trials"]
     words += ["n = " + ", ".join(map(str, sorted(set(trials["n"]))))] if len(trials) else []
@@ -353,17 +500,25 @@ def _context(results: Results) -> dict[str, Any]:
         str(results.manifest.get("created", ""))[:16].replace("T", " "),
     ]
     calibration = sorted((int(n), entry) for n, entry in results.manifest.get("calibration", {}).items())
+    figures = [] if head.finished.empty else _draw_figures(head, FIGURES)
+    figures += [] if delayed.trials.empty else _draw_figures(delayed, DELAY_FIGURES)
+    figures += _draw_timeline(results)
+    faults, answer = _with_faults(results.disturbed), find_answer(results)
+    stems = {figure["stem"] for figure in [*figures, *(faults["figures"] if faults else [])]}
     return {
         "name": results.manifest.get("run", folder.name),
         "overview": " · ".join(filter(None, words)),
         "unfinished": _unfinished(results),
+        "answer": answer and {"reason": answer.reason, "sheet": _answer_sheet(results, answer)},
+        "rules": RULES,
         "headlines": find_headlines(results),
-        "groups": _summary_groups(head),
-        "figures": [] if head.finished.empty else _draw_figures(head, FIGURES),
-        "faults": _with_faults(results.disturbed),
-        "plain": len(plain.trials),
-        "troubles": _trouble_rows(plain),
-        "errors": list(dict.fromkeys(error for error in trials["error"] if error))[:3],
+        "claims": _claims(results, stems),
+        "summary": _summary(head),
+        "figures": figures,
+        "faults": faults,
+        "plain": len(results.plain.trials),
+        "troubles": _troubles(results.plain),
+        "errors": [error for error in trials["error"].unique() if error][:3],
         "facts": _facts(results),
         "command": results.manifest.get("command"),
         "rebuild": "election-bench report " + shlex.quote(f"results/{folder.name}"),
@@ -371,6 +526,7 @@ def _context(results: Results) -> dict[str, Any]:
             (n, format_ms(entry["delta_s"]), format_ms(entry.get("burst_s", float("nan")))) for n, entry in calibration
         ],
         "p99_trials": P99_TRIALS,
+        "most_open": MOST_OPEN,
     }
 
 
@@ -420,14 +576,14 @@ def summary_table(run: Path) -> Table:
     """
     results = load_results(run.resolve())
     left_out = len(results.trials) - len(results.finished)
-    caption = "Medians, times in ms. Latency: from start or first suspicion to the last agreement."
+    caption = "Medians. Latency: from start or first suspicion to the last agreement."
     caption += (
         f" {left_out:,} of {len(results.trials):,} trials are not averaged; the report says why." if left_out else ""
     )
     caption = caption if len(results.finished) else "No trial finished."
     table = Table(box=rich.box.SIMPLE, padding=0, collapse_padding=True, caption=caption, caption_justify="left")
     table.add_column("", overflow="fold")
-    for heading in ("Messages", "Latency", "95%", "Leaderless", "Elected"):
+    for heading in ("Messages", "Latency, ms", "95 %", "Leaderless, ms", "Elected"):
         table.add_column(heading, justify="right", no_wrap=True)
     groups = _summary_groups(results.headline)
     if rows := _overview_rows(results.disturbed):
@@ -435,8 +591,8 @@ def summary_table(run: Path) -> Table:
     for group in groups:
         table.add_row(f"[bold]{group['title']}[/]")
         for row in group["rows"]:
-            table.add_row(
-                *(row[key] for key in ("algorithm", "messages", "latency", "interval", "leaderless", "elected"))
-            )
+            elected, _, valid = row["elected"].partition("/")
+            told = row["elected"] if elected == valid else f"[bold red]{row['elected']}[/]"
+            table.add_row(*(row[key] for key in ("algorithm", "messages", "latency", "interval", "leaderless")), told)
         table.add_section()
     return table

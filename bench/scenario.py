@@ -3,19 +3,19 @@
 import importlib
 import random
 from bisect import bisect_left
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 from algorithms import ALGORITHMS
-from algorithms.model import NEXT, Id, Node, Position, View
+from algorithms.model import NEXT, Id, Node, Port, Position, View
 from algorithms.reelection import Reelection
 from bench.detector import Times, parse_detector
 from bench.faults import Fault, Faults, Plan, make_plan, write_plan
-from bench.topology import TOPOLOGIES
+from bench.topology import TOPOLOGIES, Distances, Links, find_graph
 
 ONE_PORT = (NEXT,)
 
@@ -26,6 +26,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         algorithm: a name in the catalogue, or `package.module:Class`.
         parameters: the algorithm's own, as text by name; what is missing has its default.
+        topology: the graph, for a page that runs on any; others have their own.
         ids: ids by position; on a ring position i sends to i + 1.
         initiators: `all`, `one`, `random:K`, or positions such as `0,3`.
         dead: positions that are down from the start, ascending.
@@ -42,6 +43,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     delta: float
     horizon: float
+    topology: str = "grid"
     latency: str = ""
     parameters: dict[str, str] = {}
     initiators: str = "all"
@@ -65,14 +67,35 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return write_plan(self.faults)
 
     @property
+    def pulse(self) -> Times | None:
+        """Times of the page's own heartbeats, if it never falls silent: it needs no detector then."""
+        page = find_algorithm(self.algorithm)
+        pulse = page.model.pulse
+        if pulse is None:
+            return None
+        parameters = parse_parameters(page, self.parameters)
+        return Times(pulse.period(parameters) * self.delta, pulse.timeout(parameters) * self.delta)
+
+    @property
     def times(self) -> Times | None:
-        """Times of the heartbeats; None for the perfect detector."""
-        return parse_detector(self.detector, self.delta)
+        """Times of the detector's heartbeats; None for the perfect detector, and for pages that need none."""
+        return parse_detector(self.detector, self.delta) if self.pulse is None else None
+
+    @property
+    def tells(self) -> bool:
+        """Whether a perfect detector tells the nodes who crashed."""
+        return self.pulse is None and self.times is None
+
+    @property
+    def starters(self) -> tuple[Position, ...]:
+        """Who wakes spontaneously: the initiators, or all, where something fails and nobody would tell the others."""
+        told = self.pulse is None or all(fault.name == "none" for fault in self.faults)
+        return choose_initiators(self.initiators if told else "all", self.live, self.seed)
 
     @property
     def plan(self) -> Plan:
         """What shall happen, with nothing left to chance."""
-        times = self.times
+        times = self.pulse or self.times
         return make_plan(self.faults, self.ids, self.dead, self.seed, times.period if times is not None else 0.0)
 
 
@@ -86,6 +109,8 @@ def find_algorithm(name: str) -> type[Node]:
     if name in ALGORITHMS:
         return ALGORITHMS[name]
     module, colon, attribute = name.partition(":")
+    if "/" in module or module.endswith(".py"):
+        raise ValueError(f"{name!r} is a path; be in that folder, and write module:Class, such as mine:LeLann")
     if not colon:
         from difflib import get_close_matches
 
@@ -95,7 +120,8 @@ def find_algorithm(name: str) -> type[Node]:
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, TypeError) as error:
-        raise ValueError(f"cannot load {name!r}: {error}") from None
+        where = f"; be in the folder of {module}.py" if isinstance(error, ModuleNotFoundError) else ""
+        raise ValueError(f"cannot load {name!r}: {error}{where}") from None
     if not (isinstance(found, type) and issubclass(found, Node) and hasattr(found, "model")):
         raise ValueError(f"{name!r} is no subclass of algorithms.model.Node with a model")
     return found
@@ -129,26 +155,39 @@ def node_maker(scenario: Scenario, steady: bool = False) -> Callable[[Position, 
         ValueError: if there is no such algorithm or parameter.
     """
     page, ids = find_algorithm(scenario.algorithm), scenario.ids
-    parameters, links_of = parse_parameters(page, scenario.parameters), TOPOLOGIES[page.model.topology]
-    named, knows_n = "neighbours" in page.model.knows, "n" in page.model.knows
+    parameters = parse_parameters(page, scenario.parameters)
+    named, knows_n, knows_diameter = (what in page.model.knows for what in ("neighbours", "n", "diameter"))
+    graph = find_graph(scenario.topology, len(ids), scenario.seed) if page.model.topology == "any" else None
+    links_of = graph.links if graph is not None else TOPOLOGIES[page.model.topology]
     reelected = page.model.failures == "none"
     down = scenario.dead if reelected else ()
     key = (int(reelected), down)  # one tuple for all: a million nodes share it
     suffix = "/1" if reelected else ""  # of the seed that Reelection would give to its first page
+    told = page.model.failures == "minority"  # of who is down from the start
     anonymous = page.model.identity == "anonymous"
     circle = [p for p in range(len(ids)) if p not in down] if anonymous else []
     circle_ids = tuple(ids[p] for p in circle)
 
+    def world(position: Position, excluded: tuple[Position, ...]) -> tuple[Links, int | None]:
+        diameter = graph.without(excluded).diameter if graph is not None and knows_diameter else None
+        return links_of(position, excluded, ids, named), diameter
+
     def make_alone(position: Position, incarnation: int = 0) -> Node:
         identity = None if anonymous else ids[position]
-        links = links_of(position, down, ids, named)
+        links, diameter = world(position, down)
         n = len(ids) - len(down) if knows_n else None
-        ports = ONE_PORT if len(links) == 1 and NEXT in links else tuple(links)
-        node = page(View(identity, ports, n, f"{scenario.seed}/{position}/{incarnation}{suffix}"), **parameters)
+        if isinstance(links, Distances):
+            ports: Sequence[Port] = links.ports
+        else:
+            ports = ONE_PORT if len(links) == 1 and NEXT in links else tuple(links)
+        view = View(identity, ports, n, f"{scenario.seed}/{position}/{incarnation}{suffix}", diameter)
+        node = page(view, **parameters)
         node.links, node.key = (
             (links[NEXT],) if ports is ONE_PORT else links,
             key,
         )  # 192 bytes less for each of a million
+        if told and not incarnation:
+            node.suspected = frozenset(node.port_to(dead) for dead in scenario.dead)
         if anonymous:
             node.circle, node.place = circle_ids, bisect_left(circle, position)
         return node
@@ -156,9 +195,7 @@ def node_maker(scenario: Scenario, steady: bool = False) -> Callable[[Position, 
     def make_reelected(position: Position, incarnation: int = 0) -> Node:
         identity = None if anonymous else ids[position]
         view = View(identity, (), len(ids), f"{scenario.seed}/{position}/{incarnation}")
-        return Reelection(
-            view, page, position, ids, down, lambda excluded: links_of(position, excluded, ids, named), **parameters
-        )
+        return Reelection(view, page, position, ids, down, partial(world, position), **parameters)
 
     return make_reelected if reelected and not (steady and len(scenario.live) > 1) else make_alone
 

@@ -19,6 +19,7 @@ from bench.scenario import (
     parse_parameters,
     trial_seed,
 )
+from bench.topology import GRAPHS, find_graph
 
 ENGINES = ("processes", "simulate")
 PROFILES = Path(__file__).parent / "profiles"
@@ -40,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ids: str = "random"
     initiators: str = "all"
     dead: tuple[int, ...] = ()
+    topology: str = "grid"
     detector: str = "perfect"
     latency: str = ""
     delta: str = "auto"
@@ -103,7 +105,8 @@ def whole_number(option: str, text: object, least: int) -> int:
     try:
         value = int(str(text))
     except ValueError:
-        raise BadInput(f"--{option}: {text!r} is no whole number") from None
+        several = "; write such as 4,8,16" if option == "nodes" else ""
+        raise BadInput(f"--{option}: {text!r} is no whole number{several}") from None
     if value < least:
         raise BadInput(f"--{option}: {value} is too small; it must be at least {least}")
     return value
@@ -144,6 +147,8 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
     """
     algorithms = tuple(dict.fromkeys(word.strip() for word in split_words(options["algorithms"])))
     parameters = collect_parameters(split_words(options["param"]) if options.get("param") else [], algorithms)
+    if (topology := str(options.get("topology", "grid"))) not in GRAPHS:
+        raise BadInput(f"--topology: no topology {topology!r}; there are {', '.join(GRAPHS)}")
     engine, latency = options.get("engine", "processes"), options.get("latency", "")
     parsed = read_faults(options, engine)
     for option in ("delta", "horizon"):
@@ -172,6 +177,7 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
         algorithms=algorithms,
         nodes=tuple(dict.fromkeys(whole_number("nodes", word, 1) for word in split_words(options["nodes"]))),
         faults=tuple(dict.fromkeys(map(write_plan, parsed))),
+        topology=topology,
         detector=str(options.get("detector", "perfect")),
         trials=whole_number("trials", options.get("trials", 20), 1),
         seed=whole_number("seed", options.get("seed", 1), 0),
@@ -248,14 +254,31 @@ def check_settings(settings: Settings, initiators_given: bool) -> None:
     """
     if initiators_given and settings.initiators == "":
         raise BadInput("--initiators: nobody would start; write all, one, random:K or positions")
+    for name in settings.algorithms:
+        if find_algorithm(name).model.start == "all":
+            if settings.initiators != "all":
+                raise BadInput(f"--initiators: all nodes of {name} start at once; leave it out")
+            if settings.detector != "perfect":
+                raise BadInput(f"--detector: all nodes of {name} start at once; only the perfect one tells all at once")
+    free = [name for name in settings.algorithms if find_algorithm(name).model.topology == "any"]
+    if settings.topology != "grid" and not free:
+        raise BadInput(
+            f"--topology: {settings.algorithms[0]} has a topology of its own; only a page for any graph takes one"
+        )
     for n in settings.nodes:
         if settings.dead and settings.dead[-1] >= n:
             raise BadInput(
                 f"--dead: there is no position {settings.dead[-1]} among {n} nodes; positions are 0 to {n - 1}"
             )
+        if free:
+            try:
+                find_graph(settings.topology, n, settings.seed)
+            except ValueError as error:
+                raise BadInput(f"--topology: {error}") from None
         live = n - len(settings.dead)
         if live < 1:
             raise BadInput(f"--dead: all {n} nodes would be down; leave at least one")
+        check_targets(settings, n)
         deadly = [fault for fault in settings.faults if fault != "none"]
         if live < 2 and deadly:
             raise BadInput(f"--faults: {deadly[0]} at n = {n} with {live} live would leave nobody; use more --nodes")
@@ -265,6 +288,25 @@ def check_settings(settings: Settings, initiators_given: bool) -> None:
             except ValueError as error:
                 option = "initiators" if "initiator" in str(error) else "ids"
                 raise BadInput(f"--{option}: {error}") from None
+
+
+def check_targets(settings: Settings, n: int) -> None:
+    """Check that there is somebody whom each fault can strike.
+
+    Raises:
+        BadInput: for the first that could strike nobody.
+    """
+    pages = [find_algorithm(algorithm) for algorithm in settings.algorithms]
+    kinds = sorted({message.__name__ for page in pages for message in page.messages})
+    for fault in (fault for text in settings.faults for fault in parse_plan(text)):
+        own = fault.parameters
+        position = own.get("node") or (own[""] if fault.name == "pause" else "")
+        if position.isdigit() and (int(position) >= n or int(position) in settings.dead):
+            raise BadInput(f"--faults: {fault}: {position} is not a live position among {n} nodes, 0 to {n - 1}")
+        if int(own.get("rank", 1)) > n - len(settings.dead):
+            raise BadInput(f"--faults: {fault}: there are only {n - len(settings.dead)} live nodes at n = {n}")
+        if fault.name == "crash-at" and own[""] not in kinds:
+            raise BadInput(f"--faults: {fault}: nobody sends {own['']!r}; kinds of message are {', '.join(kinds)}")
 
 
 def make_scenario(settings: Settings, algorithm: str, n: int, fault: str, rep: int, delta: float) -> Scenario:
@@ -281,6 +323,7 @@ def make_scenario(settings: Settings, algorithm: str, n: int, fault: str, rep: i
     scenario = Scenario(
         algorithm=algorithm,
         parameters=settings.parameters.get(algorithm, {}),
+        topology=settings.topology,
         ids=ids,
         initiators=initiators,
         dead=settings.dead,

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from bench.events import Log, write_events
 from bench.settings import BadInput
 from bench.trial import SCHEMA, KindCount, Trial
 
@@ -80,10 +81,15 @@ class Run:
         with (folder / "kinds.csv").open(newline="") as file:
             rows = [row for row in csv.reader(file) if row[0] == "trial" or int(row[0]) in run.done]
         (folder / "kinds.csv").write_bytes(b"".join(_line(tuple(row)) for row in rows))
+        for trial in stored_events(folder):
+            if trial not in run.done:
+                events_path(folder, trial).unlink()
         return run
 
-    def append(self, row: Trial, kinds: list[KindCount]) -> None:
-        """Write a finished trial; its row in `trials.csv` comes last and makes it count."""
+    def append(self, row: Trial, kinds: list[KindCount], log: Log | None = None) -> None:
+        """Write a finished trial, with its events if they are kept; its row in `trials.csv` is last and makes it count."""
+        if log is not None:
+            write_events(log, events_path(self.folder, row.trial))
         lines = b"".join(_line((kind.trial, kind.kind, kind.kind_class, kind.count, kind.bytes)) for kind in kinds)
         for name, data in (("kinds.csv", lines), ("trials.csv", _line(msgspec.structs.astuple(row)))):
             with (self.folder / name).open("ab", buffering=0) as file:
@@ -105,6 +111,16 @@ class Run:
             link.replace(parent / "latest")
 
 
+def events_path(folder: Path, trial: int) -> Path:
+    """Where the events of a trial are, if they are kept."""
+    return folder / "events" / f"{trial}.jsonl.gz"
+
+
+def stored_events(folder: Path) -> list[int]:
+    """The trials of a run whose events are kept, ascending."""
+    return sorted(int(path.name.partition(".")[0]) for path in (folder / "events").glob("*.jsonl.gz"))
+
+
 def read_row(folder: Path, trial: int) -> dict[str, str]:
     """The stored row of a trial as text by column; empty if it was not run."""
     with (folder / "trials.csv").open(newline="") as file:
@@ -120,7 +136,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError):
-        raise BadInput(f"{str(folder)!r} is no run: it has no readable manifest.json") from None
+        raise BadInput(
+            f"{str(folder)!r} is no run: it has no readable manifest.json; the newest is results/latest"
+        ) from None
     if manifest.get("schema") != SCHEMA:
         raise BadInput(f"{str(folder)!r} has schema {manifest.get('schema')}; this version reads schema {SCHEMA}")
     return manifest

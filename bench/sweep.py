@@ -18,8 +18,12 @@ import msgspec
 
 from bench.calibrate import BURST, machine, measure_delta, measure_hop
 from bench.engines.processes import Processes
+from bench.engines.processes.events import tell_events
+from bench.engines.processes.summary import summarise
 from bench.engines.processes.worker import die_with_parent
+from bench.engines.recording import record
 from bench.engines.simulate import Simulate
+from bench.events import MOST, Log, make_log
 from bench.faults import Fault, seconds
 from bench.observe import make_row
 from bench.scenario import Scenario
@@ -78,7 +82,7 @@ def calibrate(run: Run, settings: Settings, engine: Processes) -> dict[int, floa
 
 Begin = Callable[[list[Planned]], None]
 Note = Callable[[Planned], None]
-Finished = tuple[Trial, list[KindCount]]
+Finished = tuple[Trial, list[KindCount], Log | None]
 
 
 def sweep(run: Run, settings: Settings, begin: Begin, note: Note) -> Iterator[Trial]:
@@ -93,11 +97,26 @@ def sweep(run: Run, settings: Settings, begin: Begin, note: Note) -> Iterator[Tr
     Raises:
         HarnessError: if the engine fails; rows so far are kept.
     """
-    for row, kinds in (run_simulated if settings.engine == "simulate" else run_real)(run, settings, begin, note):
-        run.append(row, kinds)
+    for row, kinds, log in (run_simulated if settings.engine == "simulate" else run_real)(run, settings, begin, note):
+        run.append(row, kinds, log)
         yield row
     run.manifest["finished"] = True
     run.write_manifest()
+
+
+def choose_shown(planned: list[Planned]) -> frozenset[int]:
+    """The trials whose events are kept: of each algorithm, fault and detector the first one of the smallest system."""
+    first: dict[tuple[object, ...], Planned] = {}
+    for one in planned:
+        scenario = one.scenario
+        key = (scenario.algorithm, scenario.fault, scenario.times is None)
+        first[key] = min(first.get(key, one), one, key=lambda it: it.scenario.n)
+    return frozenset(one.trial for one in first.values())
+
+
+def is_kept(row: Trial, shown: frozenset[int]) -> bool:
+    """Whether the events of a trial are kept: it is shown and small, or broke a promise, or had two leaders of a key."""
+    return (row.trial in shown and 2 * row.sent < MOST) or row.is_broken or row.violations > 0
 
 
 def run_real(run: Run, settings: Settings, begin: Begin, note: Note) -> Iterator[Finished]:
@@ -107,9 +126,9 @@ def run_real(run: Run, settings: Settings, begin: Begin, note: Note) -> Iterator
     faults: what a fault waits for warms nothing, and was a sixth of a sweep with faults.
     """
     with Processes((*settings.algorithms, "chang_roberts", BURST)) as engine:
-        missing = [
-            planned for planned in plan(settings, calibrate(run, settings, engine)) if planned.trial not in run.done
-        ]
+        planned_all = plan(settings, calibrate(run, settings, engine))
+        shown = choose_shown(planned_all)
+        missing = [planned for planned in planned_all if planned.trial not in run.done]
         begin(missing)
         for _, group in groupby(missing, key=lambda planned: (planned.scenario.n, planned.scenario.fault)):
             cell = list(group)
@@ -120,8 +139,12 @@ def run_real(run: Run, settings: Settings, begin: Begin, note: Note) -> Iterator
                 run.write_manifest()
             for planned in cell:
                 note(planned)
-                execution = engine.run(planned.scenario)
-                yield make_row(execution, planned.scenario, run.folder.name, planned.trial, planned.rep, engine.name)
+                scenario, observation = planned.scenario, engine.observe(planned.scenario)
+                execution = summarise(observation, scenario)
+                row, kinds = make_row(execution, scenario, run.folder.name, planned.trial, planned.rep, engine.name)
+                kept = is_kept(row, shown)
+                log = make_log(tell_events(observation, scenario), execution, row, scenario) if kept else None
+                yield row, kinds, log
 
 
 def run_simulated(run: Run, settings: Settings, begin: Begin, note: Note) -> Iterator[Finished]:
@@ -130,12 +153,13 @@ def run_simulated(run: Run, settings: Settings, begin: Begin, note: Note) -> Ite
     run.manifest["calibration"] = {str(n): {"delta_s": delta} for n in settings.sizes}
     run.write_manifest()
     deltas = dict.fromkeys(settings.sizes, delta)
-    missing = [planned for planned in plan(settings, deltas) if planned.trial not in run.done]
+    planned_all = plan(settings, deltas)
+    missing = [planned for planned in planned_all if planned.trial not in run.done]
     begin(missing)
     cores = os.cpu_count() or 1
     chunk = max(1, min(32, len(missing) // (8 * cores)))
     with get_context("spawn").Pool(cores, prepare_worker, (os.getpid(), sys.path)) as pool:
-        simulate = partial(simulate_trial, run.folder.name)
+        simulate = partial(simulate_trial, run.folder.name, choose_shown(planned_all))
         for planned, finished in zip(missing, pool.imap(simulate, missing, chunk), strict=True):
             note(planned)
             yield finished
@@ -156,7 +180,7 @@ def repeat(folder: Path, trial: int) -> tuple[Trial, Scenario]:
         raise BadInput(f"{folder.name} has no trial {trial}; it has 0 to {len(planned) - 1}")
     scenario, rep = planned[trial].scenario, planned[trial].rep
     if settings.engine == "simulate":
-        return simulate_trial(folder.name, planned[trial])[0], scenario
+        return simulate_trial(folder.name, frozenset(), planned[trial])[0], scenario
     with Processes((scenario.algorithm,)) as engine:
         return make_row(engine.run(scenario), scenario, folder.name, trial, rep, engine.name)[0], scenario
 
@@ -169,7 +193,11 @@ def prepare_worker(parent: int, path: list[str]) -> None:
     die_with_parent(parent)
 
 
-def simulate_trial(run: str, planned: Planned) -> Finished:
-    """One trial in virtual time, in a worker of the pool."""
-    execution = Simulate().run(planned.scenario)
-    return make_row(execution, planned.scenario, run, planned.trial, planned.rep, Simulate.name)
+def simulate_trial(run: str, shown: frozenset[int], planned: Planned) -> Finished:
+    """One trial in virtual time, in a worker of the pool; if its events are kept it runs once more, and is recorded."""
+    scenario, execution = planned.scenario, Simulate().run(planned.scenario)
+    row, kinds = make_row(execution, scenario, run, planned.trial, planned.rep, Simulate.name)
+    if not is_kept(row, shown):
+        return row, kinds, None
+    again, events = record(scenario)
+    return row, kinds, make_log(events, again, row, scenario)

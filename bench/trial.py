@@ -19,12 +19,13 @@ class Trial(msgspec.Struct, kw_only=True):
         verdict: elected, no_leader, split or unknown.
         stop: quiescent, settled or horizon; error if a node raised.
         leader term: id and term agreed on.
-        violations: leaders too many: for each key, nodes that led it while another did.
-        within_model: whether what happened was inside what the algorithm declares.
+        violations: leaders too many: for each key, nodes that led it while another did; of pages with terms and
+            majorities, nodes that ever led a term which another led.
+        within_model: whether what happened was inside what the algorithm declares, bad luck where it may fail excluded.
         max_hop_s false_suspicions delta_s: slowest delivery, suspicions of the living, bound on one hop in force.
         faults_planned faults_fired: how many; fired ones hit a live target.
         fault_log: what was done, at whom, in which role, and when (s after counting began).
-        messages: election and announcement messages sent, to quiescence.
+        messages: election and announcement messages sent, to quiescence; heartbeats are none.
         announcements detector_messages stale_messages: part of `messages`; apart from it; discarded as of the past.
         sent duplicated received dropped lost in_flight: accounting over all classes.
         bytes max_sent_by_node: encoded bytes of `messages` without frames; sends of the busiest node.

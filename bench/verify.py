@@ -12,12 +12,28 @@ import msgspec
 
 from algorithms import ALGORITHMS
 from algorithms.model import Id, Node, Position
-from bench.diagram import Arrow, Mark, draw_space_time
-from bench.engines.explore import ENDLESS, Delivery, Move, State, Suspect, System, Timer, explore, is_quiet
+from bench.diagram import Arrow, Mark, Picture, draw_space_time
+from bench.engines.explore import (
+    ENDLESS,
+    SAVED,
+    Delivery,
+    Found,
+    Move,
+    Recover,
+    State,
+    Suspect,
+    System,
+    Timer,
+    Trust,
+    explore,
+    is_quiet,
+)
+from bench.events import Span
+from bench.plots import save_figure
 from bench.scenario import Scenario, choose_ids, choose_initiators, find_algorithm, trial_seed
 from bench.settings import BadInput, collect_parameters, split_words, whole_number
 
-CRASHING = 0.05  # how often a hunt lets a node crash where it may
+STRIKING = 0.05  # how often a hunt lets a node crash or come back where it may
 
 
 class Step(msgspec.Struct):
@@ -61,7 +77,8 @@ class Way(msgspec.Struct):
 
 def label_of(system: System, move: Move) -> str:
     """A step as text: `2!` starts, `2<0` gets the next message from 0, `2?1` suspects 1, `2@answer` a timer fires, `2x`
-    crashes; `2<0/1` crashes when it has sent the first message in answer to that."""
+    crashes, `2+` comes back, `1<2` hears of that; `2<0/1` crashes when it has sent the first message in answer to that,
+    or saved something, where that matters."""
     if move.event < 0:
         return f"{move.position}x"
     match system.events.things[move.event]:
@@ -69,6 +86,10 @@ def label_of(system: System, move: Move) -> str:
             word = f"<{source}"
         case Suspect(position=victim):
             word = f"?{victim}"
+        case Trust(position=source):
+            word = f"<{source}"
+        case Recover():
+            word = "+"
         case Timer(name=name):
             word = f"@{name}"
         case _:
@@ -86,6 +107,10 @@ def tell(system: System, state: State, move: Move) -> Step:
             step.what, step.source = f"gets {msg or 'what belongs to a past election'} from {source}", source
         case Suspect(position=victim):
             step.what = f"suspects {victim}"
+        case Trust(position=source):
+            step.what = f"trusts {source} again"
+        case Recover():
+            step.what = "comes back"
         case Timer(name=name):
             step.what = f"waits no longer (timer {name})"
         case _:
@@ -93,6 +118,8 @@ def tell(system: System, state: State, move: Move) -> Step:
     outcome = system.ask(state, move.position, move.event)
     kept = outcome.sends if move.kept < 0 else outcome.sends[: move.kept]
     for link, arrival in kept:
+        if link == SAVED:
+            continue
         step.sends.append(((link - system.n) % system.n, str(system.events.things[arrival].msg)))
     step.elected = [leader for _, leader in system.counted(outcome, move)]
     return step
@@ -131,7 +158,7 @@ def follow(system: System, labels: Iterable[str], lenient: bool = False) -> Way:
             raise ValueError(f"step {len(way.steps) + 1} cannot be {label!r}; possible there: {possible}")
     moves_left = system.moves(state)
     while lenient and not is_quiet(moves_left) and len(way.steps) < ENDLESS:
-        if not take(next(move for move in moves_left if move.event >= 0 and move.kept < 0)):
+        if not take(next(move for move in moves_left if not move.is_fault)):
             return way
         moves_left = system.moves(state)
     way.open = not is_quiet(moves_left)
@@ -147,9 +174,9 @@ def wander(system: System, rng: random.Random) -> Way:
     while (moves := system.moves(state)) and not fault and len(labels) < ENDLESS:
         if is_quiet(moves) and system.judge_end(state):
             break
-        crashes = [move for move in moves if move.event < 0 or move.kept >= 0]
-        lives = [move for move in moves if move.event >= 0 and move.kept < 0]
-        move = rng.choice(crashes if crashes and (not lives or rng.random() < CRASHING) else lives)
+        faults = [move for move in moves if move.is_fault]
+        others = [move for move in moves if not move.is_fault]
+        move = rng.choice(faults if faults and (not others or rng.random() < STRIKING) else others)
         after = system.step(state, move)
         if system.is_beyond(after, move):
             break
@@ -208,27 +235,33 @@ def draw_way(way: Way, ids: Sequence[Id], title: str, stem: Path) -> None:
     """The space-time diagram of an execution as `stem`.svg and `stem`.png; time is counted in steps."""
     marks, arrows, flying = [], list[Arrow](), dict[tuple[Position, Position], list[Arrow]]()
     for time, step in enumerate(way.steps, 1):
+        if step.what == "comes back":  # what was sent to it before is lost
+            flying = {link: arrows for link, arrows in flying.items() if link[1] != step.position}
         if step.source >= 0 and flying.get((step.source, step.position)):
             flying[step.source, step.position].pop(0).arrived = time
-        kind = "crash" if step.crashed else "elect" if step.elected else step.what.split()[0]
+        elects = "leads" if step.elected[-1:] == [ids[step.position]] else "elect" if step.elected else ""
+        kind = "crash" if step.crashed else elects or step.what.split()[0]
         text = f"elects {step.elected[-1]}" if step.elected else "" if step.source >= 0 else step.what
         marks.append(Mark(step.position, time, kind, re.sub(r"waits no longer \(timer (.*)\)", r"\1 timeout", text)))
         for target, what in step.sends:
             arrow = Arrow(step.position, time, target, None, what.partition("(")[0])
             arrows.append(arrow)
             flying.setdefault((step.position, target), []).append(arrow)
-    draw_space_time(
-        [f"node {p} (id {identity})" for p, identity in enumerate(ids)], marks, arrows, title, way.fault, stem
-    )
+    lanes = [f"node {p} (id {identity})" for p, identity in enumerate(ids)]
+    down = [Span(mark.position, mark.time, len(way.steps) + 1, "down") for mark in marks if mark.kind == "crash"]
+    picture = Picture(lanes=lanes, marks=marks, arrows=arrows, title=title, subtitle=way.fault, spans=down)
+    save_figure(draw_space_time(picture), stem)
 
 
 def choose_arrangements(page: type[Node], n: int, policy: str, seed: int) -> Iterator[tuple[Id, ...]]:
-    """Ids by position: all arrangements that differ (`all`: on a ring up to rotation; elsewhere places do not matter), or
-    what `choose_ids` takes."""
+    """Ids by position: all arrangements that differ (`all`: on a ring up to rotation; on a complete graph places do
+    not matter), or what `choose_ids` takes."""
     if policy != "all":
         yield choose_ids(policy, page, n, trial_seed(seed, n, 0))[0]
     elif "ring" in page.model.topology:
         yield from ((1, *rest) for rest in permutations(range(2, n + 1)))
+    elif page.model.topology == "any":
+        yield from permutations(range(1, n + 1))
     else:
         yield tuple(range(1, n + 1))
 
@@ -238,9 +271,10 @@ class Question(msgspec.Struct, kw_only=True):
 
     Attributes:
         algorithms, nodes, ids, initiators, seed, parameters: as in `run`; `ids` may be `all`.
-        crashes: how many nodes may crash.
+        crashes: how many times a node may crash.
+        recoveries: how many times one that crashed may come back.
         late: whether timers may fire at any time.
-        epochs: later elections are left out; 0 means none are.
+        epochs: later elections are left out; 0 means none are, or as the page needs it.
         limit: states after which a search is given up.
         walks: wander so often instead of searching; 0 means search.
         schedule: replay this instead.
@@ -254,6 +288,7 @@ class Question(msgspec.Struct, kw_only=True):
     seed: int = 1
     parameters: dict[str, dict[str, str]] = {}
     crashes: int = 1
+    recoveries: int = 0
     late: bool = False
     epochs: int = 0
     limit: int = 20_000_000
@@ -278,6 +313,7 @@ def make_question(options: Mapping[str, Any]) -> Question:
         seed=whole_number("seed", options["seed"], 0),
         parameters=collect_parameters(list(options["param"]), algorithms),
         crashes=whole_number("crashes", options["crashes"], 0),
+        recoveries=whole_number("recoveries", options["recoveries"], 0),
         late=late,
         epochs=whole_number("epochs", options["epochs"], 1) if options["epochs"] else 2 * late,
         limit=whole_number("limit", options["limit"], 1),
@@ -306,14 +342,14 @@ def make_system(question: Question, algorithm: str, ids: tuple[Id, ...]) -> Syst
         choose_initiators(question.initiators, scenario.live, scenario.seed)
     except ValueError as error:
         raise BadInput(f"--initiators: {error}") from None
-    crashes = min(question.crashes, len(ids) - 1)
-    return System(scenario, crashes, question.late, question.epochs or None)
+    return System(scenario, question.crashes, question.recoveries, question.late, question.epochs or None)
 
 
 def command_for(question: Question, algorithm: str, ids: tuple[Id, ...], schedule: str) -> str:
     """The command that replays a schedule."""
     words = [f"election-bench verify -a {algorithm} -n {len(ids)} --ids {','.join(map(str, ids))}"]
     words += [f"--crashes {question.crashes}"]
+    words += [f"--recoveries {question.recoveries}"] if question.recoveries else []
     words += ["--late-timers"] if question.late else []
     words += [f"--epochs {question.epochs}"] if question.epochs else []
     words += [f"--initiators {question.initiators}"] if question.initiators != "all" else []
@@ -324,17 +360,20 @@ def command_for(question: Question, algorithm: str, ids: tuple[Id, ...], schedul
 
 def describe_coverage(question: Question, system: System) -> str:
     """What was looked at, in words."""
-    crashes = min(question.crashes, system.n - 1)
+    recoveries = min(question.recoveries, question.crashes)
+    crashes = min(question.crashes, system.model.spares(system.n) + recoveries)
     words = ["every order of messages"]
     words += (
         [f"up to {crashes} crash{'es' if crashes > 1 else ''}, between and inside events"] if crashes else ["no crash"]
     )
+    words += [f"up to {recoveries} recover{'ies' if recoveries > 1 else 'y'}, at any step"] if recoveries else []
     words += ["re-election included"] if crashes else []
-    if question.late:
+    if system.late:
         words += ["timers at any time"]
     elif any(isinstance(event, Timer) for event in system.events.things):
         words += ["timers only when nothing is in flight, in the order in which they are due"]
-    words += [f"at most {question.epochs} elections"] if question.epochs else []
+    words += [f"at most {system.epochs} election{'s' if system.epochs > 1 else ''}"] if system.epochs else []
+    words += ["heartbeats left out" if system.late else "delays drawn the same each time"] if system.endless else []
     return ", ".join(words)
 
 
@@ -383,12 +422,24 @@ def answer(question: Question, write: Callable[[str], None] = click.echo) -> int
     return code
 
 
+def describe_finding(system: System, found: Found) -> tuple[str, str]:
+    """What holds of a system in which nothing wrong was found, and in how many states that was seen, in words."""
+    ways = f"{found.states:,} states, {found.steps:,} steps"
+    if not found.exhausted:
+        return "nothing wrong so far", ways
+    safe = "" if system.model.safety == "eventual" else "safe"
+    if not system.endless:
+        ways += f", {found.ends:,} ends, longest execution {found.longest}"
+        return "safe, and every execution ends with one leader", ways
+    lasting = "every execution comes to one leader, again and again" if system.settles else ""
+    return ", and ".join(filter(None, (safe, lasting))) or "nothing to be judged", ways
+
+
 def look_everywhere(question: Question, system: System, head: str, write: Callable[[str], None]) -> int:
     """Search one system and say what was found; returns the exit code."""
     found = explore(system, question.limit)
     if not found.fault:
-        kept = "safe, and every execution ends with one leader" if found.exhausted else "nothing wrong so far"
-        ways = f"{found.states:,} states, {found.steps:,} steps, {found.ends:,} ends, longest execution {found.longest}"
+        kept, ways = describe_finding(system, found)
         write(f"{head}: {kept} ({ways})")
         coverage = describe_coverage(question, system)
         if not found.exhausted:

@@ -8,6 +8,7 @@ from algorithms import ALGORITHMS
 from bench.engines.processes import Processes
 
 PAGES = tuple(ALGORITHMS)
+SILENT = tuple(name for name, page in ALGORITHMS.items() if page.model.pulse is None)  # they fall silent in the end
 OWN = tuple(
     f"tests.nodes:{name}"
     for name in ("Raises", "RaisesAtBirth", "Hangs", "Chatters", "Exits", "Bulky", "Doubled", "TwoLeaders", "Pours")

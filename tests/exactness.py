@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import msgspec
 
-from algorithms import ALGORITHMS
 from bench import conformance
 from bench.complexity import check_trial
 from bench.engines.processes import Processes
 from bench.engines.simulate import Simulate
 from bench.scenario import Scenario
+from tests.conftest import SILENT
 
 SIZES = (1, 2, 3, 4, 5, 8, 16, 33)
 
@@ -21,11 +21,13 @@ class Tally(msgspec.Struct):
     outside: int = 0
 
 
-def draw_scenarios(count: int, seed: int, sizes: tuple[int, ...] = SIZES) -> Iterator[Scenario]:
-    """At least `count` scenarios over all algorithms, size by size: ids, initiators, dead nodes and fault at random."""
-    each = -(-count // len(ALGORITHMS))
+def draw_scenarios(
+    count: int, seed: int, sizes: tuple[int, ...] = SIZES, names: tuple[str, ...] = SILENT
+) -> Iterator[Scenario]:
+    """At least `count` scenarios over `names`, size by size: ids, initiators, dead nodes and fault at random."""
+    each = -(-count // len(names))
     for alike in zip(
-        *(conformance.draw_scenarios(name, each, seed, "processes", sizes) for name in ALGORITHMS), strict=True
+        *(conformance.draw_scenarios(name, each, seed, "processes", sizes) for name in names), strict=True
     ):
         yield from alike
 

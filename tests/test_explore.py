@@ -2,11 +2,15 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from algorithms.complete.bully import Bully
+from algorithms.model import Message, Node
+from algorithms.quorum.raft import Raft, Voted
 from algorithms.reelection import Reelection
-from bench.engines.explore import UNENDING, System, explore, search
+from bench.engines.explore import UNDECIDED, UNENDING, Found, Move, State, System, explore, freeze, search
 from bench.scenario import Scenario, find_algorithm, trial_seed
 from bench.settings import BadInput
 from bench.verify import Question, answer, choose_arrangements, follow, hunt, label_of, make_system, wander
@@ -17,26 +21,53 @@ LIMIT = 20_000_000
 # algorithm, n, crashes, ids -> number of arrangements, their states, steps and ends, and the longest execution
 EXHAUSTED = {
     ("bully", 3, 1, "all"): (1, 897, 2_589, 10, 21),
-    ("bully", 3, 2, "all"): (1, 1_230, 5_103, 18, 25),
-    ("ring", 3, 2, "all"): (2, 11_028, 36_857, 283, 35),
-    ("ring", 4, 1, "all"): (6, 299_942, 550_864, 408, 60),
-    ("lamport", 3, 1, "all"): (1, 7_000, 13_967, 137, 27),
-    ("chang_roberts", 3, 2, "all"): (2, 3_621, 10_527, 218, 22),
-    ("chang_roberts", 4, 1, "all"): (6, 42_019, 73_564, 288, 31),
-    ("chang_roberts", 5, 1, "ascending"): (1, 55_597, 94_893, 105, 35),
-    ("chang_roberts", 5, 1, "descending"): (1, 145_381, 269_294, 105, 44),
-    ("randomized", 3, 1, "all"): (1, 1_918, 3_040, 93, 18),
-    ("randomized", 3, 2, "all"): (1, 5_734, 20_036, 232, 20),
+    ("bully", 3, 2, "all"): (1, 1_200, 5_013, 18, 25),
+    ("ring", 3, 2, "all"): (2, 4_457, 17_628, 36, 35),
+    ("ring", 4, 1, "all"): (6, 52_389, 145_491, 48, 60),
+    ("lamport", 3, 1, "all"): (1, 1_993, 6_045, 14, 27),
+    ("chang_roberts", 3, 2, "all"): (2, 1_730, 6_055, 36, 22),
+    ("chang_roberts", 4, 1, "all"): (6, 9_808, 22_641, 48, 31),
+    ("chang_roberts", 5, 1, "ascending"): (1, 10_512, 23_933, 10, 35),
+    ("chang_roberts", 5, 1, "descending"): (1, 21_742, 60_726, 10, 44),
+    ("randomized", 3, 1, "all"): (1, 534, 1_261, 6, 18),
+    ("randomized", 3, 2, "all"): (1, 1_460, 6_319, 18, 20),
 }
 EXHAUSTED_SLOWLY = {
     ("bully", 4, 1, "all"): (1, 136_453, 726_825, 22, 39),
-    ("chang_roberts", 5, 1, "all"): (24, 2_075_732, 3_676_222, 2_520, 44),
-    ("randomized", 4, 1, "all"): (1, 11_096_315, 22_423_682, 3_796, 40),
+    ("chang_roberts", 5, 1, "all"): (24, 343_812, 867_972, 240, 44),
+    ("randomized", 4, 1, "all"): (1, 123_124, 382_583, 8, 40),
+    ("lamport", 4, 1, "all"): (1, 1_095_084, 4_940_616, 41, 55),
 }
 
 
-def make(algorithm: str, ids: tuple[int, ...], crashes: int = 0, initiators: str = "all", **parameters: str) -> System:
-    """A system, all of whose states may be looked at."""
+# algorithm of three nodes, crashes, recoveries, last election if timers are late -> the same
+RECOVERED = {
+    ("bully", 1, 1, 0): (1, 5_133, 16_515, 17, 31),
+    ("bully", 2, 2, 0): (1, 85_441, 303_965, 126, 50),
+    ("chang_roberts", 1, 1, 0): (2, 14_241, 40_789, 92, 28),
+    ("randomized", 1, 1, 0): (1, 39_829, 123_762, 189, 27),
+    ("raft", 2, 2, 0): (1, 16_139, 31_804, 0, 59),
+    ("raft", 1, 1, 1): (1, 41_375, 154_881, 0, 24),
+    ("omega", 1, 1, 0): (1, 1_932, 3_966, 0, 49),
+}
+RECOVERED_SLOWLY = {
+    ("ring", 1, 1, 0): (2, 65_150, 201_684, 138, 39),
+    ("lamport", 1, 1, 0): (1, 198_617, 696_868, 419, 33),
+    ("chang_roberts", 2, 2, 0): (),
+    ("raft", 1, 1, 2): (),
+}
+
+
+def make(
+    algorithm: str,
+    ids: tuple[int, ...],
+    crashes: int = 0,
+    initiators: str = "all",
+    recoveries: int = 0,
+    epochs: int = 0,
+    **parameters: str,
+) -> System:
+    """A system, all of whose states may be looked at; timers are late if only so many elections are."""
     scenario = Scenario(
         algorithm=algorithm,
         parameters=parameters,
@@ -46,11 +77,15 @@ def make(algorithm: str, ids: tuple[int, ...], crashes: int = 0, initiators: str
         delta=1,
         horizon=1,
     )
-    return System(scenario, crashes)
+    return System(scenario, crashes, recoveries, epochs > 0, epochs or None)
 
 
-def exhaust(algorithm: str, n: int, crashes: int, ids: str) -> tuple[int, ...]:
-    question = Question(algorithms=(algorithm,), nodes=(n,), crashes=crashes)
+def exhaust(
+    algorithm: str, n: int, crashes: int, ids: str = "all", recoveries: int = 0, epochs: int = 0
+) -> tuple[int, ...]:
+    question = Question(
+        algorithms=(algorithm,), nodes=(n,), crashes=crashes, recoveries=recoveries, late=epochs > 0, epochs=epochs
+    )
     arrangements = choose_arrangements(find_algorithm(algorithm), n, ids, 1)
     found = [explore(make_system(question, algorithm, ids), LIMIT) for ids in arrangements]
     assert [it.fault or "given up" for it in found if not it.exhausted] == []
@@ -69,26 +104,147 @@ def test_every_interleaving_of_larger_systems_elects_one_leader(algorithm: str, 
     assert exhaust(algorithm, n, crashes, ids) == EXHAUSTED_SLOWLY[algorithm, n, crashes, ids]
 
 
+@pytest.mark.parametrize(("algorithm", "crashes", "recoveries", "epochs"), RECOVERED)
+def test_who_comes_back_disturbs_no_election(algorithm: str, crashes: int, recoveries: int, epochs: int) -> None:
+    found = exhaust(algorithm, 3, crashes, "all", recoveries, epochs)
+    assert found == RECOVERED[algorithm, crashes, recoveries, epochs]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("algorithm", "crashes", "recoveries", "epochs"), RECOVERED_SLOWLY)
+def test_who_comes_back_disturbs_no_election_seen_slowly(
+    algorithm: str, crashes: int, recoveries: int, epochs: int
+) -> None:
+    found = exhaust(algorithm, 3, crashes, "all", recoveries, epochs)
+    assert found == RECOVERED_SLOWLY[algorithm, crashes, recoveries, epochs]
+
+
+def locals_of(system: System) -> set[object]:
+    """The states that nodes were in when everything was looked at, whom they told of a later election apart."""
+    return {untold(frozen) for (frozen, _), number in system.local_numbers.items() if number in system.seen}
+
+
+def untold(frozen: Any) -> Any:
+    """The state of a node without whom it told of a later election, of which the reduction keeps only what matters."""
+    return tuple(it for it in frozen if it[0] != "told")
+
+
+def ends_of(system: System) -> tuple[Found, set[object]]:
+    """Search a system; also returns the states of all nodes wherever nothing more happens."""
+    ends: list[State] = []
+    judge = system.judge_end
+
+    def collect(state: State) -> str:
+        ends.append(state)
+        return judge(state)
+
+    begin = system.forget_inferences
+
+    def forget() -> None:
+        ends.clear()
+        begin()
+
+    system.judge_end, system.forget_inferences = collect, forget  # type: ignore[method-assign]
+    found = search(system, LIMIT)
+    forms = {number: untold(frozen) for (frozen, _), number in system.local_numbers.items()} | {0: None}
+    return found, {tuple(forms[max(number, 0)] for number in end[: system.n]) for end in ends}
+
+
 @pytest.mark.parametrize("initiators", ["all", "one", "0,1"])
 @pytest.mark.parametrize(
-    ("algorithm", "ids", "crashes"),
+    ("algorithm", "ids", "crashes", "parameters"),
     [
-        ("ring", (2, 3, 1), 1),
-        ("ring", (3, 1, 4, 2), 0),
-        ("lamport", (1, 2, 3), 1),
-        ("chang_roberts", (3, 1, 2), 2),
-        ("chang_roberts", (3, 1, 4, 2), 1),
-        ("randomized", (1, 2, 3), 1),
+        ("bully", (1, 2, 3), 1, {}),
+        ("ring", (2, 3, 1), 1, {}),
+        ("ring", (2, 3, 1), 2, {}),
+        ("ring", (3, 1, 4, 2), 0, {}),
+        ("ring", (3, 1, 4, 2), 1, {}),
+        ("lamport", (1, 2, 3), 1, {}),
+        ("lamport", (1, 2, 3), 2, {}),
+        ("lamport", (1, 2, 3), 1, {"mode": "collect"}),
+        ("lamport", (1, 2, 3), 2, {"mode": "collect"}),
+        ("lamport", (1, 2, 3), 1, {"clock": "random:2"}),
+        ("lamport", (1, 2, 3, 4), 0, {}),
+        ("chang_roberts", (3, 1, 2), 2, {}),
+        ("chang_roberts", (3, 1, 2), 2, {"variant": "relay"}),
+        ("chang_roberts", (3, 1, 2), 1, {"recoveries": 1}),
+        ("ring", (2, 3, 1), 1, {"recoveries": 1}),
+        ("chang_roberts", (3, 1, 4, 2), 1, {}),
+        ("chang_roberts", (3, 1, 4, 2), 1, {"variant": "relay"}),
+        ("randomized", (1, 2, 3), 1, {}),
+        ("randomized", (1, 2, 3), 2, {}),
+        ("randomized", (1, 2, 3), 1, {"range": "2"}),
+        ("randomized", (1, 2, 3), 2, {"redraw": "all"}),
+        ("randomized", (1, 2, 3, 4), 0, {}),
     ],
 )
-def test_the_reduction_misses_nothing(algorithm: str, ids: tuple[int, ...], crashes: int, initiators: str) -> None:
+def test_the_reduction_misses_nothing(
+    algorithm: str, ids: tuple[int, ...], crashes: int, parameters: dict[str, Any], initiators: str
+) -> None:
     """Every state that a node can be in, every end and the longest execution are found with it and without it."""
-    reduced, whole = make(algorithm, ids, crashes, initiators), make(algorithm, ids, crashes, initiators)
+    reduced, whole = (make(algorithm, ids, crashes, initiators, **parameters) for _ in range(2))
     whole.reduce = False
-    some, every = search(reduced, LIMIT), search(whole, LIMIT)
-    assert reduced.local_numbers.keys() == whole.local_numbers.keys()
-    assert (some.ends, some.longest, some.fault) == (every.ends, every.longest, every.fault)
+    (some, some_ends), (every, every_ends) = ends_of(reduced), ends_of(whole)
+    assert locals_of(reduced) == locals_of(whole)
+    assert some_ends == every_ends
+    assert (some.longest, some.fault) == (every.longest, every.fault)
     assert some.states <= every.states
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("algorithm", "ids", "initiators"),
+    [("lamport", (1, 2, 3, 4), "one"), ("chang_roberts", (1, 2, 3, 4, 5), "all"), ("ring", (1, 2, 3, 4), "all")],
+)
+def test_the_reduction_misses_nothing_in_larger_systems(algorithm: str, ids: tuple[int, ...], initiators: str) -> None:
+    test_the_reduction_misses_nothing(algorithm, ids, 1, {}, initiators)
+
+
+def name_of(system: System, move: Move) -> tuple[object, ...]:
+    """A step by what it means in any system."""
+    return move.position, None if move.event < 0 else system.events.things[move.event], move.link, move.kept
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "ids", "crashes", "initiators"),
+    [
+        ("lamport", (1, 2, 3), 1, "all"),
+        ("lamport", (1, 2, 3), 2, "all"),
+        ("randomized", (1, 2, 3), 1, "all"),
+        ("randomized", (1, 2, 3), 2, "all"),
+        ("chang_roberts", (3, 1, 4, 2), 1, "all"),
+        pytest.param("chang_roberts", (3, 1, 4, 2), 2, "one", marks=pytest.mark.slow),
+        pytest.param("ring", (2, 3, 1, 4), 2, "one", marks=pytest.mark.slow),
+        pytest.param("lamport", (1, 2, 3, 4), 1, "one", marks=pytest.mark.slow),
+    ],
+)
+def test_normal_forms_do_all_that_the_states_do(
+    algorithm: str, ids: tuple[int, ...], crashes: int, initiators: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A simulation, step by step and without persistent sets: what is not possible any more changes nothing."""
+    small, whole = make(algorithm, ids, crashes, initiators), make(algorithm, ids, crashes, initiators)
+    monkeypatch.setattr(small, "persistent", lambda state, position: [])
+    found, whole.reduce = search(small, LIMIT), False
+    pairs, n = small.pairs, len(ids)
+
+    def places(system: System, state: State) -> list[object]:
+        return [untold(freeze(system.local(number).node)) if number else None for number in state[:n]]
+
+    todo = [(whole.initial, small.initial)]
+    related = set(todo)
+    while todo:
+        state, form = todo.pop()
+        offered = {name_of(small, move): move for move in small.moves(form)}
+        for move in whole.moves(state):
+            same = offered.get(name_of(whole, move))
+            assert same or (move.event >= 0 and move.kept < 0)
+            after = whole.step(state, move), small.step(form, same) if same else form
+            if after not in related:
+                assert places(whole, after[0]) == places(small, after[1])
+                related.add(after)
+                todo.append(after)
+    assert small.pairs == pairs
+    assert len({form for _, form in related}) == found.states
 
 
 def test_the_reduction_saves_most_of_a_ring() -> None:
@@ -134,6 +290,62 @@ def test_a_broken_combinator_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is in a past election must be told: without that, a node that was left out waits for ever."""
     monkeypatch.setattr(Reelection, "on_suspect", lambda self, port: None)
     assert "nothing more happens" in explore(make("chang_roberts", (1, 2, 3), 1), LIMIT).fault
+
+
+def forget_vote(self: Raft, record: Message | None) -> None:
+    self.wait()
+
+
+def forget_epoch(self: Bully, record: Message | None) -> None:
+    self.begin()
+
+
+@pytest.mark.parametrize(
+    ("page", "forget", "epochs", "says", "schedule"),
+    [
+        (
+            Raft,
+            forget_vote,
+            1,
+            "node 1 elects 2 where 1 is elected already",
+            "0! 1! 2! 0@election 1<0 0<1 1@election/1 1+ 1@election 2<1 1<2",
+        ),
+        (
+            Bully,
+            forget_epoch,
+            0,
+            "two leaders in one election: node 1 has 2, node 2 elects 3",
+            "0! 1! 2x 0?2 1<0 0<1 1?2 1@answer 2+",
+        ),
+    ],
+)
+def test_who_forgets_what_it_saved_is_caught(
+    page: type[Node], forget: Any, epochs: int, says: str, schedule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shortest execution in which a node comes back, and takes part in an election again as if it never had."""
+    monkeypatch.setattr(page, "on_recover", forget)
+    system = make(page.__name__.lower(), (1, 2, 3), 1, recoveries=1, epochs=epochs)
+    found = explore(system, LIMIT)
+    assert found.fault
+    way = follow(system, [label_of(system, move) for move in found.witness])
+    assert (way.fault, way.schedule) == (says, schedule)
+
+
+def test_what_is_saved_counts_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash may come between the vote that is saved and the answer that tells of it, and before both."""
+    system = make("raft", (1, 2, 3), 1, recoveries=1, epochs=1)
+    saved = []
+    monkeypatch.setattr(Raft, "on_recover", lambda self, record: saved.append(record))
+    follow(system, ["0!", "1!", "2!", "0@election", "1<0/1", "1+"])
+    follow(system, ["0!", "1!", "2!", "0@election", "1<0/2", "1+"])
+    follow(system, ["0!", "1!", "2!", "0@election", "1x", "1+"])
+    assert saved == [Voted(1, 0), Voted(1, 1), None]
+
+
+def test_who_never_comes_to_agree_is_found() -> None:
+    """A page that never falls silent, in which each trusts itself for ever."""
+    found = explore(make("tests.nodes:Stubborn", (1, 2, 3)), LIMIT)
+    assert found.fault == UNDECIDED
 
 
 def test_bully_elects_two_leaders_when_timers_are_late(tmp_path: Path) -> None:

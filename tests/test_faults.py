@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms import ALGORITHMS
 from algorithms.model import Position
 from bench.detector import Heartbeat, HeartbeatDetector, Suspicion, parse_detector
 from bench.engines.processes import Processes
@@ -15,6 +14,7 @@ from bench.faults import CUTS, FAULTS, Plan, cut_links, make_plan, parse_faults,
 from bench.observe import make_row
 from bench.scenario import Scenario, find_algorithm
 from bench.trial import Trial
+from tests.conftest import SILENT
 
 EXAMPLES = (
     *("none", "none:for=5ms", "leader-crash", "crash:rank=2,within=2ms", "crash:random=2", "cascade:2"),
@@ -252,7 +252,7 @@ def test_heartbeat_traffic_is_2n_minus_1_a_period(engine: Processes) -> None:
     assert row.false_suspicions == 0
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", SILENT)
 def test_a_crash_at_every_send_of_four_ends_with_one_leader(engine: Processes, algorithm: str) -> None:
     """Each send of each node and kind: before it leaves, and after."""
     calm = scene(algorithm, "none", 4)

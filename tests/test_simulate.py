@@ -12,14 +12,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from algorithms import ALGORITHMS
 from algorithms.model import Message
+from bench.complexity import find_loose
 from bench.engines.processes import Processes
 from bench.engines.simulate import Simulate
 from bench.faults import Fault, parse_fault, parse_plan
 from bench.latency import make_sampler
 from bench.observe import make_row
 from bench.scenario import Scenario, find_algorithm
+from tests.conftest import SILENT
 from tests.exactness import Tally, differences, draw_scenarios
 
 ROOT = Path(__file__).parent.parent
@@ -33,9 +34,12 @@ def test_counts_equal_the_theorem() -> None:
     assert (tally.trials >= 3000, tally.outside) == (True, 0)
 
 
-def test_processes_and_simulation_agree(engine: Processes) -> None:
+def test_processes_and_simulation_agree_where_the_schedule_decides_nothing(engine: Processes) -> None:
     for scenario in draw_scenarios(100, seed=6, sizes=(2, 3, 5, 8)):
-        real, kinds = make_row(engine.run(scenario), scenario, "", 0, 0, "")
+        execution = engine.run(scenario)
+        if find_loose(execution, scenario) != set():
+            continue
+        real, kinds = make_row(execution, scenario, "", 0, 0, "")
         simulated, same_kinds = make_row(Simulate().run(scenario), scenario, "", 0, 0, "")
         columns = ["verdict", "leader", "term", "initiators", "messages", "bytes", "sent", "received", "lost", "epochs"]
         columns += ["causal_depth"] if find_algorithm(scenario.algorithm).claims.depth is not None else []
@@ -63,7 +67,7 @@ def digest(algorithm: str, fault: str) -> str:
 def digests() -> dict[str, str]:
     """All digests, by algorithm and fault."""
     faults = ("none", "leader-crash", "crash:random=2")
-    return {f"{algorithm} {fault}": digest(algorithm, fault) for algorithm in ALGORITHMS for fault in faults}
+    return {f"{algorithm} {fault}": digest(algorithm, fault) for algorithm in SILENT for fault in faults}
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "12345"])
@@ -78,7 +82,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(hash_seed: str) -
 
 def test_the_same_seed_gives_the_same_bytes_under_any_python() -> None:
     whole = blake2b(repr(digests()).encode(), digest_size=8).hexdigest()
-    assert whole == "ec4babbe6ff13727"
+    assert whole == "4e36820e92e2c6aa"
 
 
 def test_another_seed_gives_another_trace() -> None:
@@ -91,7 +95,7 @@ def test_every_message_is_accounted_for_whatever_dies() -> None:
         n = rng.choice([2, 3, 5, 8, 16])
         fault = parse_fault(f"crash:random={rng.choice([1, 2])},within={rng.choice(['1ms', '5ms', '20ms'])}")
         scenario = Scenario(
-            algorithm=list(ALGORITHMS)[trial % len(ALGORITHMS)],
+            algorithm=SILENT[trial % len(SILENT)],
             ids=tuple(rng.sample(range(1, 100), n)),
             seed=trial,
             delta=0.001,
@@ -213,7 +217,7 @@ def test_chang_roberts_over_2000_arrangements_of_1000() -> None:
 
 
 def test_a_leader_crash_is_simulated_with_one_epoch() -> None:
-    for algorithm in ALGORITHMS:
+    for algorithm in SILENT:
         scenario = Scenario(
             algorithm=algorithm, ids=(4, 2, 7, 5), seed=1, delta=0.001, horizon=10, faults=(Fault("leader-crash"),)
         )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from heapq import heappush
 from typing import TYPE_CHECKING, Any
 
-from algorithms.model import Id, Message, Node, Position
+from algorithms.model import Id, Message, Node, Periodic, Position
 from algorithms.reelection import Newer, Reelection
 from bench.detector import Heartbeat, HeartbeatDetector, Reaction, Suspicion, Times
 from bench.faults import NOBODY, Ambush, Plan, Strike, Weather, cut_links
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 TIMER, START, SUSPECT, TRUST, RECOVER, NEWS, TICK, RELEASE = range(-1, -9, -1)
 
 LATE = 1 << 60  # added to the order of timers: a message that arrives when one is due is handled before it
+ASIDE = (Heartbeat, Suspicion, Periodic)  # messages that belong to no election
 FLOOD = 20_000  # messages in flight, beyond what any election needs, at which a trial is given up
 
 # time, order, target, source (or what it is), port (or a timer's name, a suspect), key, depth, message, tally, time sent
@@ -48,17 +49,20 @@ class Adversity:
         gone: the order of the last event that was scheduled when a node crashed; what was on its way to it is lost.
         paused: what waits for each paused node, in order.
         cuts: links (from, to) that are cut, by fault.
+        saved: whether a record was saved at this event.
         kept: messages held back on each link, until the next has been sent.
         clock: time until which events were handled.
-        changed: when anything last happened that was not a detector's message.
+        pulse: times of the page's own heartbeats, if it never falls silent.
+        changed: when anything last happened that was no detector's message, and no heartbeat of the page.
         slowest: the longest hop of a detector's message.
-        settled: whether the trial fell silent with suspicions that are wrong.
+        settled: whether the trial fell silent with suspicions that are wrong, or never does.
         flooded: whether messages multiplied without end, as doubled ones may that a page passes on: the trial is given up.
     """
 
     def __init__(self, simulation: "Simulation", plan: Plan, times: Times | None) -> None:
         scenario = simulation.scenario
         self.simulation, self.scenario, self.plan, self.times = simulation, scenario, plan, times
+        self.pulse = scenario.pulse
         self.places = {identity: position for position, identity in enumerate(scenario.ids)}
         self.began = False
         self.weather = Weather()
@@ -73,8 +77,9 @@ class Adversity:
         self.free: dict[Position, int] = defaultdict(int)  # when a slow node is done with what it has
         self.served: set[int] = set()  # events that a slow node is done with
         self.detectors: dict[Position, HeartbeatDetector] = {}
+        self.saved = False
         self.clock = self.changed = self.slowest = 0
-        self.settled = self.flooded = False
+        self.settled, self.flooded = self.pulse is not None, False
         self.most = FLOOD + 2 * scenario.n**2
 
     def begin(self, now: int) -> None:
@@ -88,6 +93,7 @@ class Adversity:
     def divert(self, event: Event) -> bool:
         """Deal with an event before its node does; returns whether that was all."""
         now, mark, target, source, detail, key, _, msg, tally, sent = event
+        self.saved = False
         if source == RELEASE:
             self.release(now, target, detail, key)
             return True
@@ -112,6 +118,13 @@ class Adversity:
                 self.slowest = max(self.slowest, now - sent)
                 self.hear(now, target, source, key, msg)
             return True
+        if isinstance(msg, Periodic):
+            if self.simulation.nodes[target] is None:
+                self.lose(event)
+                return True
+            self.simulation.received += (
+                tally - 1
+            )  # the loop counts it, also if it was sent before the measured interval
         return False
 
     def lose(self, event: Event) -> None:
@@ -121,7 +134,7 @@ class Adversity:
 
     def counts(self, msg: Message, tally: Any) -> int:
         """1 if a message belongs to the measured interval, as all do that were sent in it, else 0."""
-        counted: int = tally if type(msg) is Heartbeat or type(msg) is Suspicion else 1
+        counted: int = tally if isinstance(msg, ASIDE) else 1
         return counted
 
     def is_late(self, event: Event) -> bool:
@@ -168,7 +181,7 @@ class Adversity:
                 self.fall(now, source, ambush)
                 return False
         tally: Any = self.simulation.tally(source, msg)
-        if type(msg) is Heartbeat or type(msg) is Suspicion:
+        if isinstance(msg, ASIDE):
             tally = int(self.began)  # those sent before the measured interval arrive in it, and do not count
         else:
             self.changed = now
@@ -224,6 +237,8 @@ class Adversity:
         time = now + simulation.delay()
         if self.weather.delay and (delay := self.wind(source)[1]) is not None:
             time += delay(source, target)
+        if self.saved:
+            time += int(self.weather.write * 1e9)
         link = source * self.scenario.n + target
         time = simulation.arrivals[link] = max(time, simulation.arrivals[link])
         simulation.order += 1
@@ -338,6 +353,8 @@ class Adversity:
                 hit = alive
                 if hit:
                     self.mislead(position, strike.what == "suspect")
+            case "rest":
+                hit = False
             case what:
                 raise ValueError(f"no strike {what!r}")
         self.changed = now
@@ -351,17 +368,19 @@ class Adversity:
         simulation.monitor.recover(position)
         simulation.epochs[position] = 0
         dead = [other for other in range(self.scenario.n) if simulation.nodes[other] is None]
-        node.suspected = frozenset(node.port_to(other) for other in dead if self.times is None)
+        node.suspected = frozenset(node.port_to(other) for other in dead if self.scenario.tells)
         simulation.schedule(position, RECOVER)
         self.watch(position, (), back=True)
-        if self.times is None:
+        if self.scenario.tells:
             for other in simulation.live:
                 peer = simulation.nodes[other]
                 if peer is not None and peer is not node:
                     self.trust(simulation.now, other, peer, position)
 
     def mislead(self, victim: Position, suspect: bool) -> None:
-        """All live others suspect a living node, or trust it again."""
+        """All live others suspect a living node, or trust it again; nodes that find out by themselves do not listen."""
+        if self.pulse is not None:
+            return
         simulation, scenario, misled = self.simulation, self.scenario, []
         for position in simulation.live:
             node = simulation.nodes[position]
@@ -401,6 +420,8 @@ class Adversity:
         nothing has changed for two timeouts is that the end.
         """
         simulation, times = self.simulation, self.times
+        if self.pulse is not None:
+            return self.settle(limit, self.pulse)
         if times is None:
             quiet = simulation.run_until(limit)
             self.clock = simulation.now if quiet else limit
@@ -418,15 +439,25 @@ class Adversity:
                     return True
         return False
 
+    def settle(self, limit: int, pulse: Times) -> bool:
+        """Handle events up to `limit`, or until all agree on a leader and for a timeout nothing came but heartbeats."""
+        simulation, period, patience = self.simulation, int(pulse.period * 1e9), int(pulse.timeout * 1e9)
+        while self.clock < limit and not self.flooded:
+            due = self.changed + patience
+            self.clock = min(limit, due if due > self.clock else self.clock + period)
+            simulation.run_until(self.clock)
+            if self.clock - self.changed >= patience and self.is_still() and simulation.agreed() is not None:
+                return True
+        return False
+
     def is_still(self) -> bool:
-        """Whether nothing is pending but what detectors do."""
-        detectors = (Heartbeat, Suspicion)
-        if self.simulation.timers or self.paused:
+        """Whether nothing is pending but what detectors do, or a page that never falls silent."""
+        if (self.simulation.timers and self.pulse is None) or self.paused:
             return False
-        if any(type(parcel[6]) not in detectors for _, parcels in self.kept.values() for parcel in parcels):
+        if any(not isinstance(parcel[6], ASIDE) for _, parcels in self.kept.values() for parcel in parcels):
             return False
         return all(
-            type(event[7]) in detectors if event[3] >= 0 else event[3] in (TIMER, TICK, RELEASE)
+            isinstance(event[7], ASIDE) if event[3] >= 0 else event[3] in (TIMER, TICK, RELEASE)
             for event in self.simulation.heap
         )
 

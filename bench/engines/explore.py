@@ -5,32 +5,46 @@ node can be in and the events that can happen to it, runs the page once for each
 states of the whole system by looking pairs up: a system is a tuple of small numbers.
 
 What can happen: the delivery of the message that is next on any link, a suspicion, a timer, and, as often as is allowed, a
-crash, between two events or inside one, after some of its messages are sent and before the others are. Initiators start
-before anything is delivered to them, as behind the barrier of the other engines.
+crash, between two events or inside one, after some of its messages are sent and before the others are, and the recovery of
+a node that crashed, with what it had saved by then. Initiators start before anything is delivered to them, as behind the
+barrier of the other engines.
 
 Partial-order reduction (P. Godefroid, Partial-Order Methods for the Verification of Concurrent Systems, LNCS 1032, 1996):
 events at different nodes commute, so at a state it is enough to go on at one node, if nothing else can reach that node
 before it moves (its persistent set). Whether another node may send to it is read off the pairs met so far; since that is
 only what was met, the search is repeated until it meets no new pair. Then every execution was covered up to commutation.
+
+Most states differ only in what a past election left behind. So a state is put in a normal form, bisimilar to all that it
+stands for (`System.settle`, whatever was met): whom a node told of a later election does not count where nobody is left to
+be told, nor who was elected where nobody can be in that election again. And frames that a node will ignore whenever they
+arrive are dropped (`System.tidy`): confluent steps, taken at once (S. Blom and J. van de Pol, State Space Reduction by
+Proving Confluence, CAV 2002, LNCS 2404). Which they are is inferred from the pairs met, too, and holds at the last
+repetition. A drop counts as the step that it stands for: the longest execution stays the longest.
+
+Pages that never fall silent have no end. Where their timers are on time, they must come to agree again and again, whatever
+happens. Where timers fire at any time their heartbeats, which say again what was said, are left out, and what is judged is
+safety, up to some election. What a node draws are delays: the same each time, or it would never be in a state again.
 """
 
 import copy
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from algorithms.model import CancelTimer, Elect, Id, Key, Message, Node, Position, Send, SetTimer
-from algorithms.reelection import Newer
+from algorithms.model import CancelTimer, Elect, Id, Key, Message, Node, Periodic, Position, Save, Send, SetTimer
+from algorithms.reelection import Newer, Reelection
 from bench.scenario import Scenario, choose_initiators, find_algorithm, node_maker
 
-DEAD = 0  # the number of the state of a node that crashed
+DEAD = 0  # the number of the state of a node that crashed; below zero of one that may come back
 EMPTY = 0  # the number of what is on an empty link
 ENDLESS = 10_000  # steps after which an execution is said not to end
 UNENDING = "it does not end"
+UNDECIDED = "it may go on for ever without a leader whom all agree on"
 
-# for each node the number of its state; for each link of what is on it; of the clock; of the elections that were decided
+# for each node the number of its state; for each link of what is on it; recoveries so far; the number of the clock; of the
+# elections that were decided
 State = tuple[int, ...]
 
 
@@ -40,6 +54,18 @@ class Start(msgspec.Struct, frozen=True):
 
 class Suspect(msgspec.Struct, frozen=True):
     """A node is told that the node at `position` crashed."""
+
+    position: Position
+
+
+class Recover(msgspec.Struct, frozen=True):
+    """A node comes back when those at the positions `dead` are not there."""
+
+    dead: tuple[Position, ...]
+
+
+class Trust(msgspec.Struct, frozen=True):
+    """A node is told that the node at `position` came back: over the link from there, before anything that it says."""
 
     position: Position
 
@@ -59,7 +85,8 @@ class Delivery(msgspec.Struct, frozen=True):
     msg: Message | None
 
 
-Event = Start | Suspect | Timer | Delivery
+Event = Start | Suspect | Recover | Trust | Timer | Delivery
+SAVED = -1  # in place of a link
 STALE = Newer(0)  # in place of the message of a past election
 
 
@@ -68,15 +95,16 @@ class Outcome(msgspec.Struct):
 
     Attributes:
         local: the number of the state that it is in afterwards.
-        sends: link and event (numbers) of each message, in order.
-        elected: whom it elected, with how many messages it had sent by then.
+        sends: link and event (numbers) of each message, in order; where nodes come back also what it saves: `SAVED` and the
+            number of the state that it would be in after a crash from then on.
+        elected: whom it elected in which term (0: none is given), with how many of `sends` were done by then.
         timers: timers (numbers) that it set, with the delay in delta, or withdrew (None), in order.
         error: what it raised.
     """
 
     local: int
     sends: tuple[tuple[int, int], ...] = ()
-    elected: tuple[tuple[int, Id], ...] = ()
+    elected: tuple[tuple[int, Id, int], ...] = ()
     timers: tuple[tuple[int, float | None], ...] = ()
     error: str = ""
 
@@ -88,13 +116,17 @@ class Local(msgspec.Struct):
         node: a node in that state. It is never run: each event is handled by a copy.
         key: of its election: the page's and its epoch.
         timers: its armed timers (numbers).
-        outcomes: what it does at the events that were met in this state (by number).
+        down: the number of the state that it would be in after a crash: `DEAD`, or below zero where it may come back.
+        outcomes: what it does at the events that were met in this state (by number); below zero, the same with more told.
+        ignored: whether it ignores a message (by number), met in this state or not.
     """
 
     node: Node
     key: tuple[Key, int]
     timers: tuple[int, ...]
     outcomes: dict[int, Outcome]
+    down: int = DEAD
+    ignored: dict[int, bool] = msgspec.field(default_factory=dict)
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -104,18 +136,26 @@ class Move(msgspec.Struct, frozen=True):
         position: the node to which something happens.
         event: what happens (number), or -1 for a crash between two events.
         link: the link that the event comes by, or -1.
-        kept: messages that it sends before it crashes inside the event, or -1 if it lives on.
+        kept: messages that it sends before it crashes inside the event, or -1 if it lives on; where nodes come back, what
+            it saves counts as well.
+        recovers: whether it comes back.
     """
 
     position: Position
     event: int = -1
     link: int = -1
     kept: int = -1
+    recovers: bool = False
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether a node crashes or comes back: what may happen, and need not."""
+        return self.event < 0 or self.kept >= 0 or self.recovers
 
 
 def is_quiet(moves: Iterable[Move]) -> bool:
-    """Whether nothing more happens, unless somebody crashes: an end, which is judged."""
-    return all(move.event < 0 for move in moves)
+    """Whether nothing more happens, unless somebody crashes or comes back: an end, which is judged."""
+    return all(move.event < 0 or move.recovers for move in moves)
 
 
 class Numbers:
@@ -147,7 +187,7 @@ def freeze(value: Any) -> Any:
         return type(value).__name__, *((name, freeze(getattr(value, name))) for name in names)
     if isinstance(value, msgspec.Struct):
         return type(value).__name__, *map(freeze, msgspec.structs.astuple(value))
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, range)):
         return tuple(map(freeze, value))
     if isinstance(value, dict):
         return tuple(sorted(((freeze(key), freeze(it)) for key, it in value.items()), key=repr))
@@ -165,48 +205,74 @@ class System:
 
     Parameters:
         scenario: who takes part and who starts; its fault, latency and horizon do not matter here.
-        crashes: how many nodes may crash; one always lives.
+        crashes: how many times a node may crash, but never more are down than the page bears.
+        recoveries: how many times one that crashed may come back, with what it saved.
         late: whether a timer may fire at any time; else, as synchrony promises, only when nothing is in flight and no other
             timer is due before (messages take no time, then).
-        epochs: steps into a later election than this are left out (None: none are).
+        epochs: steps into a later election than this are left out (None: none are; of a page that never falls silent, if
+            `late`, later than 2).
 
     Attributes:
+        endless: whether the page never falls silent.
+        settles: whether it is judged if all come to agree again and again.
         reduce: whether to use partial-order reduction. It is not used with `epochs`, nor where two leaders of one election
-            are an error only at one instant: of a page that survives crashes by itself.
+            are an error only at one instant, nor of a page that never falls silent.
+        drops: whether frames that will be ignored are dropped, where `reduce` is used.
         clipped: steps that were left out.
+        seen: numbers of the states that nodes were in, in this search.
+        dropped: frames that the last step dropped, since they will be ignored; each stands for one step.
     """
 
-    def __init__(self, scenario: Scenario, crashes: int = 0, late: bool = False, epochs: int | None = None) -> None:
-        self.scenario, self.late, self.epochs = scenario, late, epochs
+    def __init__(
+        self,
+        scenario: Scenario,
+        crashes: int = 0,
+        recoveries: int = 0,
+        late: bool = False,
+        epochs: int | None = None,
+    ) -> None:
+        self.model = find_algorithm(scenario.algorithm).model
+        self.endless = self.model.pulse is not None
+        self.scenario, self.recoveries, self.late = scenario, recoveries, late
+        self.epochs = 2 if epochs is None and late and self.endless else epochs
         self.n, self.ids = scenario.n, scenario.ids
-        self.forgets = find_algorithm(scenario.algorithm).model.failures == "none"  # a past election is over for good
-        self.reduce = self.forgets and epochs is None
+        self.settles = self.endless and not late and epochs is None
+        self.forgets = self.model.failures == "none"  # a past election is over for good
+        self.lasts = self.forgets or self.model.safety == "ever"  # who was elected is so for good, in that election
+        self.implicit = self.model.election == "implicit"
+        self.reduce, self.drops = self.lasts and self.epochs is None and not self.endless, True
         self.locals: list[Local | None] = [None]
         self.local_numbers: dict[Any, int] = {}
+        self.down = Numbers(None)  # what a node has on stable storage and how often it came back, by -number
+        self.returns: dict[tuple[int, Position, int], Outcome] = {}
         self.events, self.contents = Numbers(Start()), Numbers(())
         self.clocks = Numbers(())  # timers by the time that is left: (left, position, event)
         self.decided = Numbers(())  # (key, leader) of all elections so far
-        self.pairs = self.clipped = 0
+        self.pairs = self.clipped = self.dropped = 0
+        self.seen: set[int] = set()
+        self.excused: dict[tuple[int, Position], int] = {}
         self.reachable: dict[tuple[int, int, int, bool], bool] = {}
+        self.ahead: dict[tuple[int, int, tuple[int, ...]], frozenset[int]] = {}
+        self.tidied: dict[tuple[int, int, int], int] = {}
         n, live = self.n, scenario.live
-        make = node_maker(scenario, steady=crashes == 0 and len(live) > 1)
+        self.make = node_maker(scenario, steady=crashes == 0 and len(live) > 1)
         locals_, links = [DEAD] * n, [EMPTY] * (n * n + n)  # links between nodes, then from the world to each node
         for position in live:
-            locals_[position] = self.register(make(position, 0))
+            locals_[position] = self.register(self.make(position, 0), -self.down((None, 0)) if recoveries else DEAD)
         for position in choose_initiators(scenario.initiators, live, scenario.seed):
             links[n * n + position] = self.contents((0,))
-        self.initial: State = (*locals_, *links, 0, 0)
-        self.fewest = max(1, len(live) - crashes)
+        self.initial: State = (*locals_, *links, 0, 0, 0)
+        self.fewest = len(live) - crashes
         self.into = [[n + s * n + t for s in range(n) if s != t] + [n + n * n + t] for t in range(n)]
 
-    def register(self, node: Node) -> int:
-        """The number of the state that `node` is in."""
-        frozen = freeze(node)
+    def register(self, node: Node, down: int) -> int:
+        """The number of the state that `node` is in, if it would be in `down` after a crash."""
+        frozen = freeze(node), down
         number = self.local_numbers.get(frozen)
         if number is None:
             number = self.local_numbers[frozen] = len(self.locals)
             timers = tuple(self.events(Timer(name)) for name in sorted(node.armed))
-            self.locals.append(Local(node, (node.key, node.epoch), timers, {}))
+            self.locals.append(Local(node, (node.key, node.epoch), timers, {}, down))
         return number
 
     def local(self, number: int) -> Local:
@@ -217,16 +283,32 @@ class System:
 
     def ask(self, state: State, position: Position, event: int) -> Outcome:
         """What the node at `position` does at an event."""
-        local = self.local(state[position])
+        number = state[position]
+        if number < DEAD:
+            return self.come_back(number, position, event)
+        local = self.local(number)
         outcome = local.outcomes.get(event)
         if outcome is None:
             self.pairs += 1
-            outcome = local.outcomes[event] = self.handle(position, local.node, self.events.things[event])
+            node = copy.deepcopy(local.node)
+            outcome = local.outcomes[event] = self.handle(position, node, local.down, self.events.things[event])
+        self.seen.add(outcome.local)
         return outcome
 
-    def handle(self, position: Position, node: Node, event: Event) -> Outcome:
-        """Let a copy of `node` handle an event."""
-        node = copy.deepcopy(node)
+    def come_back(self, number: int, position: Position, event: int) -> Outcome:
+        """What the node at `position` does when it comes back with what it saved."""
+        outcome = self.returns.get((number, position, event))
+        if outcome is None:
+            self.pairs += 1
+            saved, incarnation = self.down.things[-number]
+            node, down = self.make(position, incarnation + 1), -self.down((saved, incarnation + 1))
+            outcome = self.handle(position, node, down, self.events.things[event])
+            self.returns[number, position, event] = outcome
+        self.seen.add(outcome.local)
+        return outcome
+
+    def handle(self, position: Position, node: Node, down: int, event: Event) -> Outcome:
+        """Let `node`, which would be in `down` after a crash, handle an event."""
         try:
             match event:
                 case Delivery():
@@ -238,36 +320,47 @@ class System:
                 case Suspect():
                     node.suspected |= {node.port_to(event.position)}
                     node.on_suspect(node.port_to(event.position))
+                case Trust():
+                    node.suspected -= {node.port_to(event.position)}
+                    node.on_trust(node.port_to(event.position))
+                case Recover():
+                    node.suspected = frozenset(map(node.port_to, event.dead))
+                    node.on_recover(self.down.things[-down][0])
         except Exception as error:
             return Outcome(DEAD, error=f"it raised {type(error).__name__}: {error}")
         sends: list[tuple[int, int]] = []
-        elected: list[tuple[int, Id]] = []
+        elected: list[tuple[int, Id, int]] = []
         timers: list[tuple[int, float | None]] = []
         for effect in node.effects:
-            if isinstance(effect, Send):
+            if isinstance(effect, Send) and not (self.late and isinstance(effect.msg, Periodic)):
                 peer, port = node.links[effect.port]
                 arrival = self.events(Delivery(position, port, node.key, effect.msg))
                 sends.append((self.n + position * self.n + peer, arrival))
-            elif isinstance(effect, Elect):
-                elected.append((len(sends), effect.leader))
+            elif isinstance(effect, Elect) and effect.leader:
+                elected.append((len(sends), effect.leader, effect.term))
+            elif isinstance(effect, Save) and self.recoveries:
+                down = -self.down((effect.record, self.down.things[-down][1]))
+                sends.append((SAVED, down))
             elif isinstance(effect, SetTimer):
                 timers.append((self.events(Timer(effect.name)), effect.delay))
             elif isinstance(effect, CancelTimer):
                 timers.append((self.events(Timer(effect.name)), None))
         node.effects.clear()
-        return Outcome(self.register(node), tuple(sends), tuple(elected), tuple(timers))
+        if self.endless:
+            node._rng = None
+        return Outcome(self.register(node, down), tuple(sends), tuple(elected), tuple(timers))
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
     def moves(self, state: State) -> list[Move]:
         """The steps on from a state, in a fixed order; none, if it is an end."""
         n, world = self.n, self.n + self.n * self.n
-        live = [position for position in range(n) if state[position] != DEAD]
-        deadly = len(live) > self.fewest
+        live = [position for position in range(n) if state[position] > DEAD]
+        deadly = self.is_deadly(state)
         for position in live:
             if state[world + position] != EMPTY and 0 in self.contents.things[state[world + position]]:
                 return [*self.with_crashes(state, Move(position, 0, world + position), deadly)]
-        if self.reduce and not deadly:
+        if self.reduce and not deadly and min(state[:n]) == DEAD:
             persistent = [moves for moves in (self.persistent(state, position) for position in live) if moves]
             if persistent:
                 return min(persistent, key=len)
@@ -275,27 +368,46 @@ class System:
         if not moves and not self.late:
             clock = self.clocks.things[state[-2]]
             moves = [Move(position, event) for left, position, event in clock if left == clock[0][0]]
+        dead = [position for position in range(n) if state[position] <= DEAD]
+        for position in dead:
+            if state[position] < DEAD:
+                others = Recover(tuple(other for other in dead if other != position and not self.endless))
+                moves.append(Move(position, self.events(others), recovers=True))
         if not deadly:
             return moves
         return [it for move in moves for it in self.with_crashes(state, move, deadly)] + list(map(Move, live))
+
+    def is_deadly(self, state: Sequence[int]) -> bool:
+        """Whether one more node may crash."""
+        live = sum(number > DEAD for number in state[: self.n])
+        return live > self.n - self.model.spares(self.n) and live - state[-3] > self.fewest
 
     def moves_at(self, state: State, position: Position) -> Iterator[Move]:
         """What can happen to one node whatever the others do, crashes apart. Links are FIFO, the world is not."""
         world = self.n + self.n * self.n
         for link in self.into[position]:
             waiting = self.contents.things[state[link]]
-            for event in waiting[:1] if link < world else waiting:
-                yield Move(position, event, link)
+            for event in waiting[:1] if link < world else dict.fromkeys(waiting):
+                if not self.recoveries or not self.is_early(state[position], event):
+                    yield Move(position, event, link)
         if self.late:
             for timer in self.local(state[position]).timers:
                 yield Move(position, timer)
+
+    def is_early(self, number: int, event: int) -> bool:
+        """Whether the state of a node must change first: it suspects whom it trusts, and trusts whom it suspects."""
+        match self.events.things[event]:
+            case Suspect(position=other) | Trust(position=other) as news:
+                node = self.local(number).node
+                return (node.port_to(other) in node.suspected) == isinstance(news, Suspect)
+        return False
 
     def with_crashes(self, state: State, move: Move, deadly: bool) -> Iterator[Move]:
         """A step, and those in which the node crashes inside it; before a start, too."""
         yield move
         if deadly:
             outcome = self.ask(state, move.position, move.event)
-            silent = self.forgets and any(sent == 0 for sent, _ in outcome.elected)  # it may elect and tell nobody
+            silent = self.lasts and any(it[0] == 0 for it in outcome.elected)  # it may elect and tell nobody
             for kept in range(0 if silent else 1, len(outcome.sends)):
                 yield msgspec.structs.replace(move, kept=kept)
             if move.event == 0:
@@ -306,7 +418,7 @@ class System:
         n = self.n
         for source in range(n):
             link = n + source * n + position
-            if source != position and state[source] != DEAD and state[link] == EMPTY:
+            if source != position and state[source] > DEAD and state[link] == EMPTY:
                 waits = state[n + position * n + source] == EMPTY  # for this node, where it answers to it
                 if self.may_send(state[source], state[n + n * n + source], link, waits):
                     return []
@@ -328,7 +440,7 @@ class System:
         todo, met, found = [number], {number}, False
         while todo and not found:
             for event, outcome in self.local(todo.pop()).outcomes.items():
-                what = things[event]
+                what = things[event] if event >= 0 else None
                 if waits and isinstance(what, Delivery) and what.source == target:
                     continue
                 if isinstance(what, Suspect) and event not in orders:
@@ -343,6 +455,7 @@ class System:
     def step(self, state: State, move: Move) -> State:
         """The state after a move."""
         after, position, event, link = list(state), move.position, move.event, move.link
+        number, self.dropped = state[position], 0
         if link >= 0:
             left = list(self.contents.things[state[link]])
             left.remove(event)
@@ -351,30 +464,45 @@ class System:
             outcome = self.ask(state, position, event)
             if outcome.error:
                 return state
-            if outcome.elected and self.forgets:
-                key = self.local(outcome.local).key
-                news = {(key, leader) for _, leader in self.counted(outcome, move)}
+            if outcome.elected and self.lasts:
+                news = self.counted(outcome, move)
                 after[-1] = self.decided(tuple(sorted({*self.decided.things[state[-1]], *news})))
             after[position] = outcome.local
+            if move.recovers:
+                self.welcome(after, position)
             self.send(after, outcome.sends if move.kept < 0 else outcome.sends[: move.kept])
             if not self.late and (outcome.timers or link < 0):
                 after[-2] = self.turn(state[-2], position, event, outcome.timers)
-            if self.forgets and self.local(outcome.local).key > self.local(state[position]).key:
+            if self.forgets and number > DEAD and self.local(outcome.local).key > self.local(number).key:
                 for into in self.into[position][:-1]:
                     after[into] = self.forget(after[into], self.local(outcome.local).key[0])
-        if event < 0 or move.kept >= 0:
-            self.crash(after, position)
+        crashes = event < 0 or move.kept >= 0
+        if crashes:
+            down = number if number < DEAD else self.local(number).down
+            saved = [thing for to, thing in outcome.sends[: move.kept] if to == SAVED] if event >= 0 else []
+            self.crash(after, position, saved[-1] if saved else down)
+        if self.reduce and self.forgets and not self.recoveries:
+            if self.drops and not self.is_deadly(after):
+                ends = range(self.n, self.n + self.n * self.n) if crashes else self.into[position][:-1]
+                for link in {*ends, *(to for to, _ in outcome.sends)} if event >= 0 else ends:
+                    if after[link] != EMPTY:
+                        self.tidy(after, link)
+            self.settle(after, range(self.n) if crashes else (position,))
         return tuple(after)
 
-    def counted(self, outcome: Outcome, move: Move) -> list[tuple[int, Id]]:
-        """Whom a node elected in a step, before it crashed inside it."""
-        return [it for it in outcome.elected if move.kept < 0 or it[0] <= move.kept]
+    def counted(self, outcome: Outcome, move: Move) -> list[tuple[tuple[Key, int], Id]]:
+        """Whom a node elected in a step, and in which election, before it crashed inside it."""
+        if not outcome.elected:
+            return []
+        key, epoch = self.local(outcome.local).key
+        done = [it for it in outcome.elected if move.kept < 0 or it[0] <= move.kept]
+        return [((key, term or epoch), leader) for _, leader, term in done]
 
     def send(self, after: list[int], sends: tuple[tuple[int, int], ...]) -> None:
         """Put messages on their links; to the dead they are lost."""
         for link, arrival in sends:
-            target = after[(link - self.n) % self.n]
-            if target != DEAD:
+            target = after[(link - self.n) % self.n] if link != SAVED else DEAD
+            if target > DEAD:
                 after[link] = self.contents((*self.contents.things[after[link]], arrival))
                 if self.forgets and self.events.things[arrival].key < self.local(target).key[0]:
                     after[link] = self.forget(after[link], self.local(target).key[0])
@@ -386,20 +514,150 @@ class System:
         """
         frames = [self.events.things[event] for event in self.contents.things[contents]]
         return self.contents(
-            tuple(self.events(Delivery(it.source, 0, (0, ()), None) if it.key < key else it) for it in frames)
+            tuple(
+                self.events(Delivery(it.source, 0, (0, ()), None) if isinstance(it, Delivery) and it.key < key else it)
+                for it in frames
+            )
         )
 
-    def crash(self, after: list[int], position: Position) -> None:
-        """A node is no more; what it sent arrives, and the others are told."""
-        after[position] = DEAD
+    def tidy(self, after: list[int], link: int) -> None:
+        """Drop the frames on a link that the node at its end will ignore, whatever it does until they arrive.
+
+        Only messages of past elections and news of later ones, and only once nobody can crash any more: then each takes
+        one step in every execution, at which nothing changes. What is ahead of a node is read off the pairs met
+        (`look_ahead`), so an early search may drop too much; the last, which met no new pair, did not: whatever can happen
+        until a dropped frame arrives was met. A step of the node puts nothing more ahead of it, and frames further behind
+        do not matter: so drops commute with all steps, and the persistent sets stay right.
+        """
+        target = (link - self.n) % self.n
+        number, world = after[target], after[self.n + self.n * self.n + target]
+        tidied = self.tidied.get((number, world, after[link]))
+        waiting = self.contents.things[after[link]]
+        if tidied is None:
+            left: tuple[int, ...] = ()
+            for event in waiting:
+                ahead = self.look_ahead(number, world, left) if self.is_old_news(event) else ()
+                if not ahead or not all(self.ignores(it, event) for it in ahead):
+                    left = (*left, event)
+            tidied = self.tidied[number, world, after[link]] = self.contents(left)
+        self.dropped += len(waiting) - len(self.contents.things[tidied])
+        after[link] = tidied
+
+    def settle(self, after: list[int], changed: Iterable[Position]) -> None:
+        """Make one of states that nothing can tell apart any more.
+
+        Whom a node told that there is a later election matters only while a frame of an earlier one may come from there.
+        Keys never sink and links are FIFO, so none comes once that node is dead, or in this election or a later one, and
+        none is under way: then it counts as told. When this node itself enters a later election, it has told nobody again.
+        Who was elected matters only while somebody is in that election or an earlier one.
+
+        Another node's step may so renumber this one's state; `excuse` records that, and what is inferred follows it.
+        """
+        live = [position for position in range(self.n) if after[position] > DEAD]
+        keys = {position: self.local(after[position]).key[0] for position in live}
+        for target in live:
+            if keys[target][0] == 1:
+                continue
+            for source in range(self.n) if target in changed else changed:
+                waiting = self.contents.things[after[self.n + source * self.n + target]]
+                if source == target or (source in keys and keys[source] < keys[target]):
+                    continue
+                if not waiting or all(self.events.things[event].key >= keys[target] for event in waiting):
+                    after[target] = self.excuse(after[target], source)
+        lowest = min(keys.values(), default=(0, ()))
+        if any(key < lowest for (key, _), _ in self.decided.things[after[-1]]):
+            after[-1] = self.decided(tuple(it for it in self.decided.things[after[-1]] if it[0][0] >= lowest))
+
+    def excuse(self, number: int, source: Position) -> int:
+        """The state of a node that differs only in that the node at `source` counts as told."""
+        excused = self.excused.get((number, source))
+        if excused is None:
+            node = copy.deepcopy(self.local(number).node)
+            if isinstance(node, Reelection):
+                node.told.add(source)
+            excused = self.excused[number, source] = self.register(node, self.local(number).down)
+            if excused != number:
+                self.pairs += 1
+                self.local(number).outcomes[~excused] = Outcome(excused)
+        return excused
+
+    def forget_inferences(self) -> None:
+        """Begin anew with what is inferred from the pairs met."""
+        self.seen = {*self.initial[: self.n]}
+        self.reachable.clear()
+        self.ahead.clear()
+        self.tidied.clear()
+
+    def look_ahead(self, number: int, world: int, before: tuple[int, ...]) -> frozenset[int]:
+        """The states that a node may be in after certain frames of one link, by the pairs met.
+
+        Parameters:
+            number: of the state that the node is in.
+            world: number of the suspicions that it has still to hear of.
+            before: the frames (numbers), in order.
+        """
+        known = self.ahead.get((number, world, before))
+        if known is not None:
+            return known
+        things, orders = self.events.things, self.contents.things[world]
+        todo = [] if before else [number]  # where what is before was never met, none is known
+        for earlier in self.look_ahead(number, world, before[:-1]) if before else ():
+            then = self.local(earlier).outcomes.get(before[-1])
+            if then is not None and then.local != DEAD:
+                todo.append(then.local)
+            elif self.is_old_news(before[-1]) and self.ignores(earlier, before[-1]):
+                todo.append(earlier)  # there it was dropped, so that the pair was not met
+        met = set(todo)
+        while todo:
+            for event, outcome in self.local(todo.pop()).outcomes.items():
+                heard = event < 0 or not isinstance(things[event], Suspect) or event in orders
+                if heard and outcome.local not in met and outcome.local != DEAD:
+                    met.add(outcome.local)
+                    todo.append(outcome.local)
+        found = self.ahead[number, world, before] = frozenset(met)
+        return found
+
+    def is_old_news(self, event: int) -> bool:
+        """Whether a frame is a message of a past election or news of a later one: all that may be dropped."""
+        return self.events.things[event].msg is None or type(self.events.things[event].msg) is Newer
+
+    def ignores(self, number: int, event: int) -> bool:
+        """Whether old news does nothing in a state of a node. The pair does not count as met."""
+        local, what = self.local(number), self.events.things[event]
+        known = local.ignored.get(event)
+        if known is None:
+            node = copy.deepcopy(local.node)
+            try:
+                node.deliver(what.source, what.port, what.key, what.msg or STALE)
+                known = not node.effects and self.local_numbers.get((freeze(node), local.down)) == number
+            except Exception:
+                known = False
+            local.ignored[event] = known
+        return known
+
+    def crash(self, after: list[int], position: Position, down: int) -> None:
+        """A node is no more, or in `down` if it may come back; what it sent arrives, and the others are told."""
+        after[position] = down if after[-3] < self.recoveries else DEAD
         after[-2] = self.clocks(tuple(timer for timer in self.clocks.things[after[-2]] if timer[1] != position))
         for link in self.into[position]:
             after[link] = EMPTY
+        if self.endless:
+            return  # nobody is told: nodes find out by themselves
         suspicion = self.events(Suspect(position))
         for survivor in range(self.n):
-            if after[survivor] != DEAD:
+            if after[survivor] > DEAD:
                 world = self.n + self.n * self.n + survivor
-                after[world] = self.contents((*self.contents.things[after[world]], suspicion))
+                after[world] = self.contents(tuple(sorted((*self.contents.things[after[world]], suspicion))))
+
+    def welcome(self, after: list[int], position: Position) -> None:
+        """A node is back: its links say so before anything else. If it was the last, who is down stays dead."""
+        after[-3] += 1
+        for other in range(self.n) if not self.endless else ():
+            if after[other] > DEAD and other != position:
+                link = self.n + position * self.n + other
+                after[link] = self.contents((*self.contents.things[after[link]], self.events(Trust(position))))
+        if after[-3] == self.recoveries:
+            after[: self.n] = [max(number, DEAD) for number in after[: self.n]]
 
     def turn(self, clock: int, position: Position, event: int, changes: tuple[tuple[int, float | None], ...]) -> int:
         """The clock after an event at a node; if a timer fired, time has gone on until it was due."""
@@ -416,7 +674,7 @@ class System:
         """Whether a step leads into a later election than is looked at."""
         beyond = (
             self.epochs is not None
-            and after[move.position] != DEAD
+            and after[move.position] > DEAD
             and self.local(after[move.position]).key[1] > self.epochs
         )
         self.clipped += beyond
@@ -425,7 +683,11 @@ class System:
     # -- what is wrong -----------------------------------------------------------------------------------------------
 
     def find_fault(self, state: State, move: Move, after: State) -> str:
-        """What is wrong with a step, or nothing: a node raised, or elects another than is elected already."""
+        """What is wrong with a step, or nothing: a node raised, or elects another than is elected already.
+
+        Where elections do not last, two that lead one at one instant are wrong; so are two opinions of who leads it, unless
+        nodes come back: then one may be that of a leader which crashed and was told of none yet.
+        """
         if move.event < 0:
             return ""
         outcome = self.ask(state, move.position, move.event)
@@ -433,30 +695,34 @@ class System:
             return outcome.error
         if not outcome.elected:
             return ""
-        if self.forgets:
+        if self.model.safety == "eventual":
+            return ""
+        if self.lasts:
             known = dict(self.decided.things[state[-1]])
-            key = self.local(outcome.local).key
-            for _, leader in self.counted(outcome, move):
+            for key, leader in self.counted(outcome, move):
                 if known.setdefault(key, leader) != leader:
                     return f"node {move.position} elects {leader} where {known[key]} is elected already"
-        elif after[move.position] != DEAD:
+        elif after[move.position] > DEAD and self.model.safety != "eventual":
             mine = self.local(after[move.position])
             for position in range(self.n):
-                if position != move.position and after[position] != DEAD:
+                if position != move.position and after[position] > DEAD:
                     other = self.local(after[position])
-                    if other.key == mine.key and other.node.leader not in (None, mine.node.leader):
+                    same = (other.key[0], other.node.term) == (mine.key[0], mine.node.term)
+                    if same and other.node.leader not in (None, mine.node.leader):
                         both = mine.node.leader == mine.node.id and other.node.leader == other.node.id
-                        return (
-                            f"{'two leaders' if both else 'two opinions'} in one election: node {position} has "
-                            f"{other.node.leader}, node {move.position} elects {mine.node.leader}"
-                        )
+                        if both or not self.recoveries:
+                            return (
+                                f"{'two leaders' if both else 'two opinions'} in one election: node {position} has "
+                                f"{other.node.leader}, node {move.position} elects {mine.node.leader}"
+                            )
         return ""
 
     def judge_end(self, state: State) -> str:
         """What is wrong with a state in which nothing more happens, or nothing: all who live agree on one of them."""
-        live = [position for position in range(self.n) if state[position] != DEAD]
+        live = [position for position in range(self.n) if state[position] > DEAD]
         leaders = {position: self.local(state[position]).node.leader for position in live}
-        if len(set(leaders.values())) == 1 and set(leaders.values()) <= {self.ids[position] for position in live}:
+        chosen = set(leaders.values()) - ({0} if self.implicit else set())
+        if chosen <= {self.ids[position] for position in live} and len(chosen) in ((0, 1) if self.implicit else (1,)):
             return ""
         told = ", ".join(f"node {position} has {leader or 'none'}" for position, leader in leaders.items())
         return f"nothing more happens, and not all have the same live leader: {told}"
@@ -470,7 +736,7 @@ class Found(msgspec.Struct, kw_only=True):
         locals: distinct states that a node can be in.
         longest: steps of the longest way.
         fault: what is wrong, or nothing.
-        witness: a shortest way to it.
+        witness: a shortest way to it; nothing, if none was found that can be replayed.
         exhausted: whether everything was looked at.
         clipped: steps into later elections than were looked at.
     """
@@ -487,24 +753,33 @@ class Found(msgspec.Struct, kw_only=True):
 
 
 class _Visit(msgspec.Struct):
-    """A state on the way of a depth-first search: the steps on from it still to be taken, and the longest found so far."""
+    """A state on the way of a depth-first search.
+
+    Attributes:
+        state: the state.
+        moves: the steps on from it that are still to be taken.
+        cost: steps that led to it from the state before: one, and one for each frame that was dropped.
+        longest: steps of the longest way on that was found so far.
+    """
 
     state: State
     moves: Iterator[Move]
+    cost: int = 1
     longest: int = 0
 
 
 def search(system: System, limit: int) -> Found:
     """Look at every state of a system, depth first, until something is wrong.
 
-    An execution that comes back to a state of its own does not end, nor does one of `ENDLESS` steps.
+    An execution that comes back to a state of its own does not end, nor does one of `ENDLESS` steps. That of a page which
+    never falls silent shall not: there, what matters is whether all come to agree, again and again.
 
     Parameters:
         system: what to search.
         limit: states after which to give up.
     """
     found, pairs = Found(), system.pairs
-    system.reachable.clear()
+    system.forget_inferences()
     system.clipped = 0
     under_way = -1  # in place of the length of the longest execution from a state
     lengths = {system.initial: under_way}
@@ -512,6 +787,10 @@ def search(system: System, limit: int) -> Found:
     way: list[Move] = []
 
     def blame(fault: str, *last: Move) -> Found:
+        """Take down what is wrong. Where frames were dropped on the way it may be due to that: then look without."""
+        if system.dropped or any(visit.cost > 1 for visit in stack):
+            system.drops = False
+            return search(system, limit)
         found.fault, found.witness, found.exhausted = fault, (*way, *last), False
         return found
 
@@ -523,25 +802,25 @@ def search(system: System, limit: int) -> Found:
             stack.pop()
             if stack:
                 way.pop()
-                stack[-1].longest = max(stack[-1].longest, visit.longest + 1)
+                stack[-1].longest = max(stack[-1].longest, visit.longest + visit.cost)
             continue
         after = system.step(visit.state, move)
         if system.is_beyond(after, move):
             continue
         found.steps += 1
         fault = system.find_fault(visit.state, move, after)
+        length = lengths.get(after)
+        if not fault and not system.endless and (length == under_way or len(stack) == ENDLESS):
+            fault = UNENDING
         if fault:
             return blame(fault, move)
-        length = lengths.get(after)
-        if length == under_way or len(stack) == ENDLESS:
-            return blame(UNENDING, move)
         if length is not None:
-            visit.longest = max(visit.longest, length + 1)
+            visit.longest = max(visit.longest, length + 1 + system.dropped)
             continue
         lengths[after] = under_way
         way.append(move)
-        moves = system.moves(after)
-        stack.append(_Visit(after, iter(moves)))
+        cost, moves = 1 + system.dropped, system.moves(after)
+        stack.append(_Visit(after, iter(moves), cost))
         if is_quiet(moves):
             found.ends += 1
             fault = system.judge_end(after)
@@ -552,13 +831,31 @@ def search(system: System, limit: int) -> Found:
             return found
     if system.reduce and system.pairs > pairs:
         return search(system, limit)
-    found.states, found.locals, found.clipped = len(lengths), len(system.locals) - 1, system.clipped
+    if system.settles and (undecided := find_undecided(system, lengths)):
+        found.witness, found.fault, found.exhausted = find_shortest(system, limit, undecided), UNDECIDED, False
+        return found
+    found.states, found.locals, found.clipped = len(lengths), len(system.seen - {DEAD}), system.clipped
     found.longest = lengths[system.initial]
     return found
 
 
-def find_shortest(system: System, limit: int) -> tuple[Move, ...]:
-    """A shortest way to where something is wrong, breadth first; nothing if it is not among the first `limit` states."""
+def find_undecided(system: System, states: Iterable[State]) -> set[State]:
+    """Those of all states from which an execution may go on for ever without any in which all agree on a leader."""
+    apart = {state for state in states if system.judge_end(state)}
+    following = {state: [system.step(state, move) for move in system.moves(state)] for state in apart}
+    while ending := [state for state in apart if apart.isdisjoint(following[state])]:
+        apart.difference_update(ending)
+    return apart
+
+
+def find_shortest(system: System, limit: int, wrong: Container[State] = ()) -> tuple[Move, ...]:
+    """A shortest way to where something is wrong, breadth first; nothing if it is not among the first `limit` states.
+
+    Parameters:
+        system: what to search.
+        limit: states after which to give up.
+        wrong: states that are wrong in themselves.
+    """
     ways: dict[State, tuple[State, Move] | None] = {system.initial: None}
     layer = [system.initial]
     while layer and len(ways) <= limit:
@@ -568,7 +865,8 @@ def find_shortest(system: System, limit: int) -> tuple[Move, ...]:
                 after = system.step(state, move)
                 if system.is_beyond(after, move):
                     continue
-                if system.find_fault(state, move, after) or (is_quiet(system.moves(after)) and system.judge_end(after)):
+                bad = after in wrong or system.find_fault(state, move, after)
+                if bad or (is_quiet(system.moves(after)) and system.judge_end(after)):
                     return _trace_back(ways, state, move)
                 if after not in ways:
                     ways[after] = state, move
@@ -589,7 +887,7 @@ def _trace_back(ways: dict[State, tuple[State, Move] | None], state: State, last
 def explore(system: System, limit: int) -> Found:
     """Search a system; if something is wrong, look for a shortest way to it, if that is feasible."""
     found = search(system, limit)
-    if found.fault not in ("", UNENDING):
+    if found.fault not in ("", UNENDING, UNDECIDED):
         reduce, system.reduce = system.reduce, False
         found.witness = find_shortest(system, limit) or found.witness
         system.reduce = reduce

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from algorithms.model import CancelTimer, Effect, Elect, Message, Node, Position, Save, Send, SetTimer
+from algorithms.model import CancelTimer, Effect, Elect, Id, Message, Node, Periodic, Position, Save, Send, SetTimer
 from bench.engines.adversity import LATE, NEWS, RECOVER, START, SUSPECT, TIMER, Adversity, Event
 from bench.faults import LEADER, VICTIM, Plan, Strike
 from bench.latency import make_sampler
@@ -52,7 +52,7 @@ class Simulation:
         self.page = find_algorithm(scenario.algorithm)
         n = scenario.n
         times = scenario.times
-        calm = times is None and all(fault.name == "none" for fault in scenario.faults)
+        calm = scenario.tells and all(fault.name == "none" for fault in scenario.faults)
         self.plan = Plan() if calm else scenario.plan
         steady = calm and len(scenario.live) > 1  # nobody will be suspected
         self.make = make = node_maker(scenario, steady)
@@ -64,6 +64,7 @@ class Simulation:
                 node.effects = shared
         self.delay = make_sampler(scenario.latency, scenario.delta, random.Random(f"{scenario.seed}/network"))
         self.delta = int(scenario.delta * 1e9)
+        self.unsaid = {0} if self.page.model.election == "implicit" else set[Id]()  # what need not be agreed on
         self.heap: list[Event] = []
         self.now = 0
         self.order = 0
@@ -75,9 +76,9 @@ class Simulation:
         self.epochs = [0] * n
         self.saved: dict[Position, Message] = {}
         self.struck: dict[str, Position] = {}
-        self.monitor = Monitor(scenario.ids)
+        self.monitor = Monitor(scenario.ids, self.page.model)
         self.execution = Execution(monitor=self.monitor)
-        told = all(strike.what == "crash" for strike in self.plan.strikes) and times is None
+        told = all(strike.what == "crash" for strike in self.plan.strikes) and scenario.tells
         smooth = told and self.plan.ambush is None and not self.plan.rates
         self.adversity = None if smooth else Adversity(self, self.plan, times)
         claims = getattr(self.page, "claims", None)
@@ -149,6 +150,8 @@ class Simulation:
                 depths[target] = reached = depth
             if node.epoch != epochs[target]:
                 epochs[target] = node.epoch
+                if adversity is not None:
+                    adversity.changed = now
                 self.monitor.enter(now, target, node.epoch)
             put: Put = heapreplace  # the first send takes the place of the event, still the least: else 1.01-1.04
             effects = node.effects
@@ -161,11 +164,12 @@ class Simulation:
                         order = self.order
                         continue
                     if adversity is not None:
-                        if depth > deepest:
-                            deepest = depth
+                        hop = 0 if isinstance(effect.msg, Periodic) else depth
+                        if hop > deepest:
+                            deepest = hop
                         peer, port = node.links[effect.port]
                         self.order = order
-                        lives = adversity.transmit(now, target, peer, port, node.key, depth, effect.msg)
+                        lives = adversity.transmit(now, target, peer, port, node.key, hop, effect.msg)
                         order = self.order
                         if not lives:
                             break
@@ -225,6 +229,8 @@ class Simulation:
     def carry_out(self, now: int, node: Node, position: Position, effect: Effect) -> None:
         """Carry out an effect that is no message."""
         if type(effect) is Elect:
+            if self.adversity is not None:
+                self.adversity.changed = now
             check = zlib.crc32(repr(node.key[1]).encode())
             self.monitor.elect(now, position, effect.leader, effect.term or node.epoch, check)
         elif type(effect) is SetTimer:
@@ -236,6 +242,8 @@ class Simulation:
             self.timers.pop((position, effect.name), None)
         elif type(effect) is Save:
             self.saved[position] = effect.record
+            if self.adversity is not None:
+                self.adversity.saved = True
 
     def tally(self, position: Position, msg: Message) -> list[int]:
         """Count a message that `position` sends, as the loop does; returns where those like it are counted."""
@@ -271,7 +279,7 @@ class Simulation:
 
     def agreed(self) -> Position | None:
         """Where the live leader is whom all live nodes agree on; None if there is none."""
-        leaders = {node.leader for node in self.nodes if node is not None}
+        leaders = {node.leader for node in self.nodes if node is not None} - self.unsaid
         leader = leaders.pop() if len(leaders) == 1 else None
         position = self.scenario.ids.index(leader) if leader is not None else None
         return position if position is not None and self.nodes[position] is not None else None
@@ -280,7 +288,7 @@ class Simulation:
         """Where the live leader is whom most live nodes follow, the first of several; None if there is none."""
         votes: dict[Position, int] = defaultdict(int)
         for node in self.nodes:
-            if node is not None and node.leader is not None:
+            if node is not None and node.leader:
                 votes[self.scenario.ids.index(node.leader)] += 1
         return max((p for p in sorted(votes) if self.nodes[p] is not None), key=votes.__getitem__, default=None)
 
@@ -308,8 +316,8 @@ class Simulation:
             if self.adversity is not None:
                 self.adversity.forget(position)
         survivors = self.live
-        if survivors and (self.adversity is None or self.adversity.times is None):
-            scenario = self.scenario
+        scenario = self.scenario
+        if survivors and scenario.tells:
             self.suspect(positions, choose_initiators(scenario.initiators, survivors, scenario.seed, positions[0]))
 
     def note_first(self, victim: Position | None) -> None:
@@ -320,7 +328,8 @@ class Simulation:
         execution.began, self.monitor.first = self.now, None
         others = tuple(position for position in self.live if position != victim)
         if self.plan.settled and others:
-            execution.initiators = choose_initiators(scenario.initiators, others, scenario.seed, victim)
+            policy = scenario.initiators if scenario.pulse is None else "all"  # nobody is told: all timers run
+            execution.initiators = choose_initiators(policy, others, scenario.seed, victim)
 
     def suspect(self, victims: tuple[Position, ...], acting: tuple[Position, ...]) -> None:
         """All others suspect the victims; those of `acting`, and who has no leader yet, act on it.
@@ -332,7 +341,7 @@ class Simulation:
             node.suspected |= {node.port_to(victim) for victim in victims}
         act = {*acting, *(position for position, node in live if node.leader is None)}
         for position, node in live:
-            leader = self.scenario.ids.index(node.leader) if node.leader is not None else position
+            leader = self.scenario.ids.index(node.leader) if node.leader else position
             again = () if self.nodes[leader] is not None or leader in victims else (leader,)
             for victim in (*victims, *again) if position in act else ():
                 self.schedule(position, SUSPECT, victim)
@@ -356,8 +365,6 @@ class Simulation:
                     and position not in [struck for _, struck in victims]
                 ):
                     victims.append((strike.fault, position))
-                    if strike.waits:  # the last election of a cascade is the one that times are about
-                        self.execution.began, self.monitor.first = self.now, None
                 continue
             if victims:
                 self.crash(victims)
@@ -425,7 +432,7 @@ class Simulation:
         """Run the trial from start to quiescence or horizon, with its faults."""
         scenario, execution, plan, adversity = self.scenario, self.execution, self.plan, self.adversity
         horizon = int(scenario.horizon * 1e9)
-        execution.initiators = choose_initiators(scenario.initiators, scenario.live, scenario.seed)
+        execution.initiators = scenario.starters
         execution.planned = plan.planned
         self.start(scenario.live if plan.settled else execution.initiators)
         quiet = plan.settled and self.advance(horizon)
@@ -450,6 +457,8 @@ class Simulation:
         else:
             dead = list(self.adversity.pending())
         execution.end = self.now
+        if self.adversity is not None and self.adversity.pulse is not None and execution.stop == "settled":
+            execution.end = max(execution.began, self.adversity.changed)  # what came later showed that it had settled
         for (kind, size), (messages,) in self.tallies.items():
             execution.sent[kind] = execution.sent.get(kind, 0) + messages
             execution.bytes[kind] = execution.bytes.get(kind, 0) + messages * size

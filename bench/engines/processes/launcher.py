@@ -31,7 +31,7 @@ from bench.observe import Fired, kinds_of
 from bench.scenario import Scenario, choose_initiators, find_algorithm
 
 LOG_BYTES = 1 << 31  # of all event logs together; the system gives memory only to what is written
-UNCOUNTED = wire.MORE | wire.ORDER | wire.DETECTOR  # frames that end no message of the election
+UNCOUNTED = wire.MORE | wire.ORDER | wire.ASIDE  # frames that end no message of an election
 PATIENCE = 10.0  # seconds that a node may take to acknowledge an order before it is taken for stuck
 
 
@@ -319,42 +319,60 @@ class Cluster:
         flying = sum(word >> 32 for word in traffic) - sum(word & 0xFFFFFFFF for word in traffic) - self.drained
         return traffic, flying, pending
 
-    def is_quiet(self, dirty: bool) -> bool:
-        """Whether nothing is in flight and nobody has anything pending, by two equal readings.
+    def is_quiet(self, dirty: bool, beats: bool) -> bool:
+        """Whether nothing is in flight and nobody has anything pending, by two equal readings; timers apart if `beats`.
 
         After a kill at a moment of unrest the sums do not balance (`dirty`): then the readings are taken before and after
         every live inbox has been marked and every mark acknowledged.
         """
         self.drain()
         traffic, flying, pending = self.look()
-        if pending or (flying and not dirty):
+        if self.is_busy(pending, beats) or (flying and not dirty):
             return False
         if dirty:
             live = tuple(self.pids)
             self.command(wire.MARKER, live)
             self.await_acknowledgements(live)
         again, _, pending = self.look()
-        return again == traffic and not pending
+        return again == traffic and not self.is_busy(pending, beats)
 
-    def await_quiet(self, label: tuple[str, str], deadline: float, dirty: bool = False, until: float = math.inf) -> str:
+    def is_busy(self, pending: int, beats: bool) -> bool:
+        """Whether anything is pending, by the last value of `look`; timers apart where nodes have heartbeats."""
+        return 0 < pending <= shm.FAILED or (pending > 0 and not beats)
+
+    def await_quiet(
+        self,
+        label: tuple[str, str],
+        deadline: float,
+        dirty: bool = False,
+        until: float = math.inf,
+        patience: float = 0.0,
+    ) -> str:
         """Wait for quiescence or the deadline (s, monotonic); sleep for most of what the last such wait took.
 
+        Where nodes never fall silent they have settled once all agree on a leader and, for `patience` (s), nothing has
+        changed in what was sent and handled, heartbeats apart, or in whom nodes take for the leader.
+
         Returns:
-            quiescent; horizon at the deadline; due at `until`, quiescent or not; fallen when a node killed itself.
+            quiescent or settled; horizon at the deadline; due at `until`, quiescent or not; fallen when a node killed
+            itself.
 
         Raises:
             Stuck: if a node fails or dies.
         """
         began = time.monotonic()
-        pause = 0.8 * self.durations.get(label, 0.0) if until == math.inf else 0.0
-        checked = began
+        pause = 0.8 * self.durations.get(label, 0.0) if until == math.inf and not patience else 0.0
+        checked = changed = began
+        seen: tuple[list[int], list[int]] | None = None
         while True:
             if pause > 0:
                 time.sleep(max(0.0, min(pause, deadline - time.monotonic(), until - time.monotonic())))
             now = time.monotonic()
             if now >= until:
                 return "due"
-            _, flying, pending = self.look()
+            traffic, flying, pending = self.look()
+            if patience and (mind := (traffic, self.minds())) != seen:
+                seen, changed = mind, now
             if pending == shm.FAILED or now - checked > self.vigilance:
                 self.check_alive(tuple(self.pids))
                 checked = now
@@ -363,18 +381,23 @@ class Cluster:
             if (
                 until == math.inf
                 and (dirty or not flying or self.dead_unread())
-                and not pending
-                and self.is_quiet(dirty)
+                and not self.is_busy(pending, bool(patience))
+                and (not patience or (now - changed >= patience and self.find_leader() is not None))
+                and self.is_quiet(dirty, bool(patience))
             ):
                 if self.fallen:  # seen only while the marks were awaited
                     return "fallen"
                 self.durations[label] = time.monotonic() - began
-                return "quiescent"
+                return "settled" if patience else "quiescent"
             if now > deadline:
                 return "horizon"
             pause = max(5e-5, 0.02 * (now - began)) if until == math.inf else self.vigilance
             if pending > shm.FAILED and not flying:  # nothing can happen before the next timer
                 pause = max(pause, min(pending / 1e9 - now, self.vigilance))
+
+    def minds(self) -> list[int]:
+        """Whom each living node takes for the leader; 0 where it has none."""
+        return [self.words[self.memory.word(position) + shm.LEADER] for position in self.pids]
 
     def dead_unread(self) -> bool:
         """Whether the inbox of a dead node holds anything."""
@@ -388,6 +411,7 @@ class Cluster:
         self.generation += 1
         page = find_algorithm(scenario.algorithm)
         self.places = {identity: position for position, identity in enumerate(scenario.ids)}
+        self.unsaid = {0} if page.model.election == "implicit" else set[int]()  # what need not be agreed on
         observation = Observation(
             tuple(message.__name__ for message in kinds_of(page)), (), 0, 0, 0.0, "quiescent", "", [], 0, []
         )
@@ -419,13 +443,13 @@ class Cluster:
 
     def perform(self, scenario: Scenario, observation: Observation, deadline: float) -> list[tuple[int, ...]]:
         """Drive the nodes through the trial; returns everybody's words at the start of the measured interval."""
-        plan, live, seed = scenario.plan, scenario.live, scenario.seed
+        plan, live = scenario.plan, scenario.live
         self.fallen, self.vigilance = [], 0.02 if plan.ambush is None else 0.001
         self.incarnations.clear()
         if plan.ambush is not None:
             self.load_claim()
         observation.planned = plan.planned
-        initiators = choose_initiators(scenario.initiators, live, seed)
+        initiators = scenario.starters
         armed = live if plan.settled else initiators
         self.command(wire.RESET, live, armed, flags=0 if plan.settled else wire.BEGINS)
         self.await_acknowledgements(live)
@@ -434,8 +458,9 @@ class Cluster:
         observation.began = observation.counted_from = time.monotonic_ns()
         self.command(wire.WAKE, live if scenario.times is not None else armed)
         if plan.settled:
-            stop = self.await_quiet((scenario.algorithm, "none"), deadline)
-            if stop != "quiescent" or self.find_leader() is None:
+            pulse = scenario.pulse
+            stop = self.await_quiet((scenario.algorithm, "none"), deadline, patience=pulse.timeout if pulse else 0.0)
+            if stop not in ("quiescent", "settled") or self.find_leader() is None:
                 observation.stop = stop
                 return before
             self.command(wire.BEGIN, live)
@@ -458,6 +483,7 @@ class Cluster:
         label, base = (scenario.algorithm, scenario.fault), observation.counted_from / 1e9
         strikes, dirty, first = list(plan.strikes), False, True
         quiet, changed, words = plan.settled, time.monotonic(), self.suspects()
+        patience = scenario.pulse.timeout if scenario.pulse is not None else 0.0
         while True:
             if strikes and not strikes[0].waits and base + strikes[0].at <= time.monotonic():
                 together = [
@@ -472,7 +498,7 @@ class Cluster:
                 quiet, changed = False, time.monotonic()
                 continue
             until = math.inf if not strikes or strikes[0].waits else base + strikes[0].at
-            stop = self.await_quiet(label, deadline, dirty, until)
+            stop = self.await_quiet(label, deadline, dirty, until, patience)
             if stop == "due":
                 continue
             if stop == "fallen":
@@ -496,6 +522,8 @@ class Cluster:
                         return "horizon"
                     return "quiescent" if right else "settled"
             if not strikes:
+                if stop == "settled":
+                    self.hush()
                 return stop
             if self.find_leader() is None:
                 return stop  # what waits for agreement waits for ever: its fault does not fire
@@ -519,7 +547,7 @@ class Cluster:
 
     def find_leader(self) -> Position | None:
         """The live node that all who live take for their leader, or None."""
-        leaders = {self.words[self.memory.word(p) + shm.LEADER] for p in self.pids}
+        leaders = set(self.minds()) - self.unsaid
         position = self.places.get(leaders.pop()) if len(leaders) == 1 else None
         return position if position in self.pids else None
 
@@ -553,14 +581,16 @@ class Cluster:
                     self.order(wire.CUT, self.unpaused(), number=position, flags=CUTS.index(strike.detail))
                 case "heal":
                     self.order(wire.HEAL, self.unpaused())
-                case "suspect" | "trust":
+                case "suspect" | "trust" if scenario.pulse is None:  # else nobody listens
                     others = tuple(p for p in self.unpaused() if p != position)
                     if strike.what == "trust":
                         self.order(wire.TRUST, others, number=position)
                     else:
                         self.tell([position], others, scenario)
             fired.sure = time.monotonic_ns()
-        if victims and scenario.times is None:
+        if victims and scenario.plan.settled and scenario.pulse is not None:
+            observation.initiators = self.unpaused()  # nobody is told: all timers run
+        elif victims and scenario.tells:
             acting = self.tell(victims, self.unpaused(), scenario)
             if scenario.plan.settled:
                 observation.initiators = acting
@@ -613,11 +643,11 @@ class Cluster:
         self.await_acknowledgements([position], 1)
         flags = wire.RECOVERS | wire.INITIATOR
         self.order(wire.RESET, (position,), number=self.incarnations[position], flags=flags)
-        if scenario.times is None:
+        if scenario.tells:
             for dead in [p for p in range(self.n) if p not in self.pids]:
                 self.order(wire.SUSPECT, (position,), number=dead, flags=wire.RECOVERS)
         self.command(wire.WAKE, (position,))
-        if scenario.times is None:
+        if scenario.tells:
             self.order(wire.TRUST, others, number=position)
 
     def resume(self, positions: tuple[Position, ...]) -> None:
@@ -639,7 +669,7 @@ class Cluster:
             if observation.began == observation.counted_from:
                 observation.began = last[0]
         self.drain()
-        if scenario.times is None:
+        if scenario.tells:
             self.tell(fallen, self.unpaused(), scenario)
 
 

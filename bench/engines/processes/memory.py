@@ -43,7 +43,7 @@ class Record(NamedTuple):
         size: encoded bytes of the message.
         value: leader (ELECT), or how many links are cut (CUT_OFF).
         check: checksum of the key's excluded positions (ELECT).
-        body: the encoded message, cut at 24 bytes (SEND).
+        body: the encoded message (SEND), or the name of the timer (TIMER), cut at 24 bytes.
     """
 
     time: int

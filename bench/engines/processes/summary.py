@@ -10,7 +10,7 @@ from bench.engines.processes import memory as shm
 from bench.engines.processes.launcher import NodeState, Observation
 from bench.engines.processes.memory import RECORD, Record
 from bench.faults import cut_links
-from bench.observe import FOREVER, Execution, Fired, Monitor, kinds_of
+from bench.observe import FOREVER, Execution, Fired, Monitor, classify, kinds_of
 from bench.scenario import Scenario, find_algorithm
 
 
@@ -104,10 +104,14 @@ def follow(observation: Observation, scenario: Scenario) -> Monitor:
         if record.what in (shm.ELECT, shm.EPOCH, shm.START, shm.SUSPECTED)
     ]
     milestones.sort(key=lambda milestone: milestone[0])
-    monitor, strikes, begun = Monitor(scenario.ids), list(observation.fired), False
-    wakes = shm.SUSPECTED if any(strike.what != "rate" for strike in strikes) else shm.START
+    monitor, begun = Monitor(scenario.ids, find_algorithm(scenario.algorithm).model), False
+    strikes = list(observation.fired)
+    first = next((strike for strike in strikes if strike.what != "rate"), None)
+    wakes = shm.START if first is None else shm.SUSPECTED
 
     def apply(strike: Fired) -> None:
+        if strike is first:
+            monitor.first = None
         if strike.what == "crash":
             monitor.die(strike.time, strike.position)
         elif strike.what == "recover":
@@ -192,18 +196,28 @@ def find_draws(observation: Observation, scenario: Scenario) -> dict[Position, t
     return draws
 
 
+def is_idle(record: Record, aside: set[int]) -> bool:
+    """Whether a record tells of heartbeats or timers, which go on when all has settled."""
+    return record.what == shm.TIMER or (record.what in (*COPIES, shm.RECEIVE) and record.kind in aside)
+
+
 def summarise(observation: Observation, scenario: Scenario) -> Execution:
     """What was seen of the trial."""
     page, nodes = find_algorithm(scenario.algorithm), observation.nodes
     kinds = kinds_of(page)
-    detects = scenario.times is not None
+    detects = not scenario.tells
+    aside = {kind for kind, message in enumerate(kinds) if classify(message) == "detector"}
     counts = [count_node(state, observation.stop in QUIET and not detects, observation.counted_from) for state in nodes]
     sent = {message: sum(c.sent.get(kind, 0) for c in counts) for kind, message in enumerate(kinds)}
     dropped, duplicated = sum(c.dropped for c in counts), sum(c.duplicated for c in counts)
     under_way = sum(sent.values()) + duplicated - dropped
     received, lost, in_flight = match_messages(observation, under_way, sum(c.received for c in counts), detects)
     alive = [state for state in nodes if state.alive]
-    last = max((record.time for state in nodes for record in records(state)), default=observation.began)
+    settles = scenario.pulse is not None and observation.stop == "settled"
+    last = max(
+        (record.time for state in nodes for record in records(state) if not (settles and is_idle(record, aside))),
+        default=observation.began,
+    )
 
     def total(word: int) -> int:
         return sum(state.after[word] - (0 if state.incarnations else state.before[word]) for state in alive)
@@ -219,7 +233,7 @@ def summarise(observation: Observation, scenario: Scenario) -> Execution:
         error=observation.error,
         sent=sent,
         bytes={message: sum(c.bytes.get(kind, 0) for c in counts) for kind, message in enumerate(kinds)},
-        sent_by_node=max(sum(count for kind, count in c.sent.items() if kind < len(kinds) - 2) for c in counts),
+        sent_by_node=max(sum(count for kind, count in c.sent.items() if kind not in aside) for c in counts),
         received=received,
         dropped=dropped,
         duplicated=duplicated,

@@ -15,9 +15,9 @@ from bench.latency import LinkSampler, make_link_sampler
 HOLD = 2  # in delta: the longest that a message waits to be overtaken
 
 
-def is_detectors(frames: list[bytes]) -> bool:
-    """Whether a message is the failure detector's."""
-    return bool(frames[0][wire.FLAGS] & wire.DETECTOR)
+def is_aside(frames: list[bytes]) -> bool:
+    """Whether a message belongs to no election."""
+    return bool(frames[0][wire.FLAGS] & wire.ASIDE)
 
 
 class Transport:
@@ -33,6 +33,7 @@ class Transport:
         queues: frames that wait until an inbox has room, by position.
         held: messages that the weather keeps back: (due in ns, order, position, frames, whether to be overtaken).
         pending: how many of them are the election's.
+        late: by how much (ns) what is sent now leaves late, since something was saved at the same event.
     """
 
     def __init__(self, position: Position, outboxes: list[int], poll: select.poll) -> None:
@@ -48,14 +49,15 @@ class Transport:
         self.queues.clear()
         self.plan, self.seed, self.delta = plan, seed, delta
         self.held: list[tuple[int, int, Position, list[bytes], bool]] = []
-        self.pending = 0
+        self.pending = self.late = self.write = 0
         self.cut: set[Position] = set()
         self.calm, self.stormy = True, False
 
     def begin(self) -> None:
         """The weather is in force from now on."""
         weather = self.plan.weather
-        self.stormy = bool(weather.loss or weather.duplicate or weather.reorder or weather.delay)
+        self.write = int(weather.write * 1e9)
+        self.stormy = bool(weather.loss or weather.duplicate or weather.reorder or weather.delay or weather.write)
         self.calm = not (self.stormy or self.cut)
         if not self.stormy:
             return  # to seed a generator is a fifth of a node's reset
@@ -87,10 +89,9 @@ class Transport:
             for frame in frames:
                 self.transmit(peer, frame)
             return
-        self.pending += not is_detectors(frames)
-        due = now
-        if self.delay is not None:
-            due = self.last[peer] = max(self.last.get(peer, 0), now + self.delay(self.position, peer))
+        self.pending += not is_aside(frames)
+        due = now + self.late + (self.delay(self.position, peer) if self.delay is not None else 0)
+        due = self.last[peer] = max(self.last.get(peer, 0), due)
         overtaken = self.overtaken.pop(peer, None)
         if overtaken is None and self.plan.weather.reorder and self.rng.random() < self.plan.weather.reorder:
             self.overtaken[peer] = frames
@@ -109,7 +110,7 @@ class Transport:
                 continue  # it was overtaken, and left then
             if waits:
                 del self.overtaken[peer]
-            self.pending -= not is_detectors(frames)
+            self.pending -= not is_aside(frames)
             for frame in frames:
                 self.transmit(peer, frame)
 

@@ -14,7 +14,7 @@ HEADER = struct.Struct("<HBBIHHIIIqq")
 FLAGS = 2  # where in a header the flags are
 MORE = 1
 ORDER = 2
-DETECTOR = 4  # a message of the failure detector: no election traffic
+ASIDE = 4  # a message of the failure detector, or a periodic one: no election traffic
 PIPE_BUF = select.PIPE_BUF
 READ = 1 << 16  # at least as much as a pipe holds: then a read never ends inside a frame
 

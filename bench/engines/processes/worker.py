@@ -9,8 +9,9 @@ import struct
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,14 +23,15 @@ from bench.engines.processes import wire
 from bench.engines.processes.memory import Memory
 from bench.engines.processes.transport import Transport
 from bench.faults import CUTS, NOBODY, cut_links
-from bench.observe import kinds_of
+from bench.observe import FOREVER, classify, kinds_of
 from bench.scenario import Scenario, choose_initiators, find_algorithm, node_maker
 
 PR_SET_PDEATHSIG = 1
+FD_SETSIZE = 1024  # select takes no descriptor from here on
 _libc = ctypes.CDLL(None)  # loaded once, before the forks: a seventh of a start
 pack_record, pack_header, unpack_header = shm.RECORD.pack_into, wire.HEADER.pack, wire.HEADER.unpack_from
 RECORD_SIZE, HEADER_SIZE, PIPE_BUF = shm.RECORD.size, wire.HEADER.size, wire.PIPE_BUF
-MORE, ORDER, DETECTOR = wire.MORE, wire.ORDER, wire.DETECTOR
+MORE, ORDER, ASIDE = wire.MORE, wire.ORDER, wire.ASIDE
 _decode_scenario = msgspec.msgpack.Decoder(Scenario).decode
 
 
@@ -46,14 +48,25 @@ def die_with_parent(parent: int) -> bool:
     return True
 
 
-@cache
-def codec(algorithm: str) -> tuple[list[type[Message]], dict[type[Message], int], list[Callable[[bytes], Message]]]:
-    """Kinds of message by number, their numbers, and what decodes each.
+class Codec(NamedTuple):
+    """The kinds of message of an algorithm by number, their numbers, what decodes each, and which belong to no election."""
 
-    Made before the forks: in each node again it took as long as the fork, and nearly half of a node's own memory.
+    kinds: list[type[Message]]
+    kind_of: dict[type[Message], int]
+    decoders: Sequence[Callable[[bytes], Message]]
+    aside_kinds: frozenset[int]
+
+
+@cache
+def codec(algorithm: str) -> Codec:
+    """The codec of an algorithm.
+
+    Made before the forks: in each node again it took as long as the fork, and an eighth of a node's own memory.
     """
     kinds = kinds_of(find_algorithm(algorithm))
-    return kinds, {kind: i for i, kind in enumerate(kinds)}, [msgspec.msgpack.Decoder(kind).decode for kind in kinds]
+    aside = frozenset(i for i, kind in enumerate(kinds) if classify(kind) == "detector")
+    decoders = [msgspec.msgpack.Decoder(kind).decode for kind in kinds]
+    return Codec(kinds, {kind: i for i, kind in enumerate(kinds)}, decoders, aside)
 
 
 def log_nothing(*record: object) -> None:
@@ -93,7 +106,6 @@ class Worker:
         self.poll.register(lifeline, select.POLLIN)
         self.transport = Transport(position, outboxes, self.poll)
         self.detector: HeartbeatDetector | None = None
-        self.kinds: list[type[Message]] = []
 
     # -- a trial -----------------------------------------------------------------------------------------------------
 
@@ -104,7 +116,7 @@ class Worker:
         """
         self.generation, self.incarnation = generation, incarnation
         self.scenario = _decode_scenario(self.memory.read_scenario())
-        self.kinds, self.kind_of, self.decoders = codec(self.scenario.algorithm)
+        self.kinds, self.kind_of, self.decoders, self.aside_kinds = codec(self.scenario.algorithm)
         if not incarnation:
             self.memory.clear(self.position)
         self.timers.clear()
@@ -120,7 +132,7 @@ class Worker:
         self.ambushed, self.after = 0, False  # sends until this node kills itself, if it lies in an ambush
         self.transport.reset(self.plan, self.scenario.seed, self.delta_ns)
         self.node: Node = node_maker(self.scenario)(self.position, incarnation)
-        self.detector = None
+        self.detector, self.hushed = None, False
         if incarnation:
             self.continue_counting()
         self.measure_usage()
@@ -132,16 +144,16 @@ class Worker:
         words[first + shm.BUSY] = words[first + shm.LEADER] = words[first + shm.SUSPECTS] = 0
         for record in shm.RECORD.iter_unpack(self.memory.read_log(self.position)):
             what, kind = record[1], record[2]
-            detects = kind >= len(self.kinds) - 2
+            aside = kind in self.aside_kinds
             if what == shm.SEND:
                 self.sequence = record[4]
-                self.aside += detects
+                self.aside += aside
             elif what == shm.DROP:
-                self.aside += not detects
+                self.aside += not aside
             elif what == shm.DUPLICATE:
-                self.aside -= not detects
+                self.aside -= not aside
             elif what == shm.RECEIVE:
-                self.handled += not detects
+                self.handled += not aside
         words[first + shm.TRAFFIC] = (self.sequence - self.aside) << 32 | self.handled
 
     def begin(self) -> None:
@@ -209,6 +221,8 @@ class Worker:
     def run(self) -> None:
         """Serve until told to stop; never returns while the launcher lives."""
         inbox, monotonic_ns, transport = self.inbox, time.monotonic_ns, self.transport
+        waits = [inbox, self.lifeline]
+        exact = max(waits) < FD_SETSIZE  # select waits for less than a millisecond, which poll rounds up
         self.words[self.first + shm.ACK] = 1
         while True:
             if (
@@ -224,6 +238,10 @@ class Worker:
             if self.detector is not None:
                 due.append(self.detector.due)
             timeout = max(0, (min(due) - monotonic_ns()) / 1e6) if due else None
+            if timeout is not None and exact:
+                if 0 < timeout < 1:
+                    select.select(waits, [], [], timeout / 1e3)
+                timeout = int(timeout)
             ready = dict(self.poll.poll(timeout))
             if ready.pop(self.lifeline, 0):
                 return
@@ -247,7 +265,7 @@ class Worker:
             return
         del self.timers[name]
         self.words[self.first + shm.TIMEOUTS] += 1
-        self.log(now, shm.TIMER)
+        self.write_log(now, shm.TIMER, 0, 0, 0, 0, 0, 0, 0, 0, name.encode())
         self.guard(f"the timer {name!r}", lambda: self.node.fire(name), now)
         self.show_busy()
 
@@ -409,7 +427,9 @@ class Worker:
                 self.depth = depth
             words[received] += 1
             self.write_log(now, shm.RECEIVE, kind, source, sequence, depth, number, len(body), 0, 0, b"")
-            if flags & DETECTOR:
+            if self.hushed:
+                continue
+            if kind >= len(self.kinds) - 2:
                 self.hear(source, kind, (number, down), body, now)
                 continue
             try:
@@ -422,7 +442,7 @@ class Worker:
                     self.show_busy()
             except Exception as error:
                 self.fail(f"{self.kinds[kind].__name__} from node {source}", error)
-            self.handled += 1
+            self.handled += not flags & ASIDE
         words[traffic] = (
             self.sequence - self.aside
         ) << 32 | self.handled  # late is safe: what is handled seems in flight
@@ -448,7 +468,7 @@ class Worker:
                 doomed = bool(self.ambushed) and self.springs()
                 if doomed and not self.after:
                     self.die()
-                self.dispatch(peer, self.kind, self.body, port, depth, now)
+                self.dispatch(peer, self.kind, self.body, port, 0 if self.kind in self.aside_kinds else depth, now)
                 if doomed:
                     self.die()
             elif type(effect) is Elect:
@@ -460,10 +480,12 @@ class Worker:
                 self.timers.pop(effect.name, None)
             elif type(effect) is Save:
                 self.memory.write_record(self.position, wire.encode(effect.record))
+                self.transport.late = self.transport.write
+        self.transport.late = 0
         node.effects.clear()
 
     def dispatch(self, peer: Position, kind: int, body: bytes, port: int, depth: int, now: int) -> None:
-        """Send a message: log record, words, pipe, in that order. One of depth 0 is the detector's."""
+        """Send a message: log record, words, pipe, in that order. One of depth 0 belongs to no election."""
         words, first, down, number, transport = self.words, self.first, self.down, self.key[0], self.transport
         self.sequence = sequence = self.sequence + 1
         size, copies = len(body), 1 if transport.calm else transport.decide(peer)
@@ -480,7 +502,7 @@ class Worker:
             words[first + shm.DEPTH] = depth
         excluded = len(down)
         whole = HEADER_SIZE + excluded + size
-        flags, generation, position = 0 if depth else DETECTOR, self.generation, self.position
+        flags, generation, position = 0 if depth else ASIDE, self.generation, self.position
         if whole <= PIPE_BUF:  # nearly always; a list of frames would add a seventh to a burst
             frame = pack_header(
                 whole, flags, kind, generation, position, excluded // 2, sequence, depth, number, port, now
@@ -554,7 +576,9 @@ class Worker:
         elif kind == wire.HEAL:
             self.transport.cut_off(set())
         elif kind == wire.HUSH:
-            self.detector = None
+            self.detector, self.hushed = None, True
+            self.timers.clear()
+            self.transport.release(FOREVER)
         elif kind == wire.COLLECT:
             self.measure_usage()
         self.words[self.first + shm.ACK] = sequence

@@ -1,0 +1,1 @@
+"""Elections on any connected graph."""

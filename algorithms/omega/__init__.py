@@ -1,0 +1,1 @@
+"""Eventual leadership: there is one leader in the end."""

@@ -1,0 +1,1 @@
+"""Elections by majorities, in terms."""

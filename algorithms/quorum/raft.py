@@ -1,0 +1,294 @@
+"""Raft: a majority elects, at most once in each term, whoever asks first and has all that may be committed.
+
+A follower that hears no leader for a timeout, drawn anew each time, becomes a candidate: it begins the next term, votes
+for itself and asks all others. A server gives one vote a term, on stable storage before it says so, and none to a log older
+than its own. A majority makes a leader, which says so at once and then sends heartbeats; two majorities share a server, so
+a term has one leader at most. If votes are split, the next timeout is drawn and the next term begins.
+
+Model        complete graph · partially synchronous, for liveness alone · lossy channels · crash and recovery with stable
+             storage, fewer than half down at a time · unique ids, those of all others known · any initiators
+Guarantees   never two leaders of one term, under any timing, loss and partition; a leader once hops take at most delta
+Messages     RequestVote(term, log_term, log_index)     "vote for me in this term; my log ends so"   O(log) bits
+             Vote(term, granted)                        "yes" or "no"                                O(log) bits
+             RequestPreVote(term, log_term, log_index)  "would you vote for me in this next term?"   O(log) bits
+             PreVote(term, granted)                     "yes" or "no"                                O(log) bits
+             AppendEntries(term)                        "I lead this term"         O(log) bits, announcement
+             Heartbeat(term)                            "I still lead this term"   O(log) bits, periodic
+             Appended(term)                             the answer to both         O(log) bits, periodic
+Complexity   with a of n servers alive, one candidate: 2(n - 1) + a - 1, so 3(n - 1), the best; pre-votes add n + a - 2;
+             each candidate more of a term adds n + a - 2, each split term begins anew: no worst case
+             time: a timeout and 2 delta, 4 delta with pre-votes
+Beyond the model   half or more down, or cut off: no leader, and terms rise for ever (with pre-votes they do not); a paused
+             leader still believes that it leads until it hears of a later term; hops near the timeout: elections go on
+References   D. Ongaro and J. Ousterhout, In Search of an Understandable Consensus Algorithm, USENIX ATC, 2014; D. Ongaro,
+             Consensus: Bridging Theory and Practice, Stanford, 2014, sections 3.4, 4.2.3, 9. Deviations: logs do not grow,
+             so entries travel nowhere; an initiator is a server whose timer runs, the others wake when they hear of it; a
+             candidate writes down its own vote while its requests travel; a candidate does not ask again within a term.
+"""
+
+from algorithms.model import (
+    Announcement,
+    Arrangement,
+    Bounds,
+    Claims,
+    Formula,
+    Id,
+    Message,
+    Model,
+    Node,
+    Periodic,
+    Port,
+    Pulse,
+    choice,
+    count,
+    number,
+)
+
+
+class RequestVote(Message, frozen=True):
+    term: int
+    log_term: int
+    log_index: int
+
+
+class Vote(Message, frozen=True):
+    term: int
+    granted: bool
+
+
+class RequestPreVote(Message, frozen=True):
+    term: int
+    log_term: int
+    log_index: int
+
+
+class PreVote(Message, frozen=True):
+    term: int
+    granted: bool
+
+
+class AppendEntries(Announcement, frozen=True):
+    term: int
+
+
+class Heartbeat(Periodic, frozen=True):
+    term: int
+
+
+class Appended(Periodic, frozen=True):
+    term: int
+
+
+class Voted(Message, frozen=True):
+    """What survives a crash: the term, and who got this server's vote in it (0: nobody)."""
+
+    term: int
+    voted: Id
+
+
+def _messages(arrangement: Arrangement) -> dict[str, int]:
+    """One candidate asks all, hears from all that live, and tells all."""
+    others, living = arrangement.n - 1, len(arrangement.live) - 1
+    asks = arrangement.parameters["pre_vote"] == "on"
+    return {
+        "RequestPreVote": others * asks,
+        "PreVote": living * asks,
+        "RequestVote": others,
+        "Vote": living,
+        "AppendEntries": others,
+    }
+
+
+def _exact(arrangement: Arrangement) -> bool:
+    """Whether there is one candidate, and it can win."""
+    majority = 2 * len(arrangement.live) > arrangement.n
+    return len(arrangement.initiators) == 1 and majority and not arrangement.parameters["behind"]
+
+
+_ONE = Formula("3(n−1)", lambda n, a: 2 * (n - 1) + a - 1)
+
+
+class Raft(Node):
+    model = Model(
+        topology="complete",
+        timing="partially synchronous",
+        channels="lossy",
+        failures="minority",
+        knows=("n", "neighbours"),
+        safety="ever",
+        pulse=Pulse(
+            period=lambda parameters: parameters["timeout"] / 2,
+            timeout=lambda parameters: parameters["timeout"] + parameters["spread"],
+        ),
+    )
+    messages = (RequestVote, Vote, RequestPreVote, PreVote, AppendEntries, Heartbeat, Appended)
+    record = Voted
+    parameters = {
+        "timeout": number(5, 1, meaning="the shortest election timeout, in delta; heartbeats come twice as often"),
+        "spread": number(5, 0, meaning="how much longer the longest is, in delta"),
+        "behind": count(meaning="how many servers, those of the lowest ids, have an older log and cannot win"),
+        "pre_vote": choice("off", "on", meaning="whether a candidate asks first whether it could win"),
+        "check_quorum": choice(
+            "off", "on", meaning="whether a leader without a majority resigns, and one with it is safe"
+        ),
+    }
+    claims = Claims(
+        messages=_messages,
+        exact=_exact,
+        leader=lambda arrangement: arrangement.ids[arrangement.initiators[0]],
+        depth=lambda arrangement: (arrangement.n > 1) * (5 if arrangement.parameters["pre_vote"] == "on" else 3),
+        all=Bounds(_ONE, Formula("3(n−1), and 2(n−1) a rival"), Formula("unbounded")),
+        one=Bounds(_ONE, _ONE, _ONE),
+        time="a timeout and 2δ",
+        bits="O(log n) a message",
+        source="Ongaro and Ousterhout 2014",
+        best_case=lambda n: (tuple(range(1, n + 1)), (0,)),
+    )
+
+    timeout: float
+    spread: float
+    behind: int
+    pre_vote: str
+    check_quorum: str
+
+    def init(self) -> None:
+        self.epoch = 0  # the term: none has begun
+        self.voted: Id = 0
+        self.role = "follower"
+        self.heard: set[Id] = set()  # who voted for this candidate, or answered this leader of late
+        # the log of who is behind is longer, but its last entry is of an older term
+        self.log = (0, 2) if sum(port < self.id for port in self.ports) < self.behind else (1, 1)
+
+    def on_start(self) -> None:
+        self.wait()
+
+    def on_recover(self, record: Message | None) -> None:
+        if isinstance(record, Voted):
+            self.epoch, self.voted = record.term, record.voted
+        self.wait()
+
+    def wait(self) -> None:
+        """Hope to hear from a leader, or to become one, within a timeout."""
+        self.set_timer("election", self.timeout + self.spread * self.rng.random())
+
+    def observe_term(self, term: int) -> None:
+        """The one place where the term rises: whoever led or stood for an earlier one is a follower."""
+        if term > self.epoch:
+            self.resign()
+            self.epoch, self.voted, self.leader = term, 0, None
+            self.save(Voted(term, 0))
+
+    def resign(self) -> None:
+        """Be a follower."""
+        if self.role == "leader":
+            self.cancel_timer("heartbeat")
+            self.cancel_timer("quorum")
+            self.wait()
+        self.role = "follower"
+
+    def on_timeout(self, name: str) -> None:
+        if name == "heartbeat":
+            self.broadcast(Heartbeat(self.epoch))
+            self.set_timer("heartbeat", self.timeout / 2)
+        elif name == "quorum":
+            self.check()
+        elif name == "election" and self.pre_vote == "on":
+            self.doubt()
+            self.broadcast(RequestPreVote(self.epoch + 1, *self.log))
+            self.gather("asking")
+        elif name == "election":
+            self.stand()
+
+    def stand(self) -> None:
+        """Be a candidate in the next term."""
+        self.broadcast(RequestVote(self.epoch + 1, *self.log))
+        self.observe_term(self.epoch + 1)
+        self.vote(self.id)
+        self.gather("candidate")
+
+    def vote(self, voted: Id) -> None:
+        """Give the one vote of this term."""
+        self.voted = voted
+        self.save(Voted(self.epoch, voted))
+
+    def gather(self, role: str) -> None:
+        """Count the answers of the others, until the next timeout."""
+        self.role, self.heard = role, {self.id}
+        self.wait()
+        self.tally()
+
+    def tally(self) -> None:
+        """With a majority go on."""
+        if 2 * len(self.heard) > self.n and self.role == "asking":
+            self.stand()
+        elif 2 * len(self.heard) > self.n and self.role == "candidate":
+            self.lead()
+
+    def lead(self) -> None:
+        """Be the leader of this term, and say so."""
+        self.role, self.heard = "leader", {self.id}
+        self.cancel_timer("election")
+        self.elect(self.id, self.epoch)
+        self.broadcast(AppendEntries(self.epoch))
+        self.set_timer("heartbeat", self.timeout / 2)
+        if self.check_quorum == "on":
+            self.set_timer("quorum", self.timeout)
+
+    def check(self) -> None:
+        """Lead on if a majority answered since the last check."""
+        if 2 * len(self.heard) > self.n:
+            self.heard = {self.id}
+            self.set_timer("quorum", self.timeout)
+        else:
+            self.doubt()
+            self.resign()
+
+    @property
+    def is_led(self) -> bool:
+        """Whether it leads, or heard from a leader within the shortest timeout."""
+        return self.role == "leader" or "lease" in self.armed
+
+    def on_request_vote(self, port: Port, msg: RequestVote) -> None:
+        if self.check_quorum == "on" and self.is_led:
+            return
+        self.observe_term(msg.term)
+        granted = msg.term == self.epoch and self.voted in (0, port) and (msg.log_term, msg.log_index) >= self.log
+        if granted:
+            self.vote(port)
+            self.wait()
+        self.send(port, Vote(self.epoch, granted))
+
+    def on_vote(self, port: Port, msg: Vote) -> None:
+        self.observe_term(msg.term)
+        if msg.granted and msg.term == self.epoch and self.role == "candidate":
+            self.heard.add(port)
+            self.tally()
+
+    def on_request_pre_vote(self, port: Port, msg: RequestPreVote) -> None:
+        granted = msg.term > self.epoch and not self.is_led and (msg.log_term, msg.log_index) >= self.log
+        self.send(port, PreVote(msg.term if granted else self.epoch, granted))
+
+    def on_pre_vote(self, port: Port, msg: PreVote) -> None:
+        if not msg.granted:
+            self.observe_term(msg.term)
+        elif msg.term == self.epoch + 1 and self.role == "asking":
+            self.heard.add(port)
+            self.tally()
+
+    def on_append_entries(self, port: Port, msg: AppendEntries | Heartbeat) -> None:
+        self.observe_term(msg.term)
+        if msg.term == self.epoch:
+            self.role = "follower"
+            self.wait()
+            if "on" in (self.pre_vote, self.check_quorum):
+                self.set_timer("lease", self.timeout)
+            if self.leader != port:
+                self.elect(port, self.epoch)
+        self.send(port, Appended(self.epoch))
+
+    on_heartbeat = on_append_entries
+
+    def on_appended(self, port: Port, msg: Appended) -> None:
+        self.observe_term(msg.term)
+        if msg.term == self.epoch and self.role == "leader":
+            self.heard.add(port)
