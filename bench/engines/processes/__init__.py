@@ -19,7 +19,7 @@ LARGE = 1024  # nodes; on a larger ring, if nothing fails, each has pipes to its
 
 def stays_on_ring(scenario: Scenario) -> bool:
     """Whether no node will ever send to any but its two neighbours."""
-    ring = find_algorithm(scenario.algorithm).model.topology != "complete"
+    ring = find_algorithm(scenario.algorithm).model.topology.endswith("ring")
     return ring and scenario.fault == "none" and scenario.times is None and not scenario.dead
 
 

@@ -49,19 +49,19 @@ def die_with_parent(parent: int) -> bool:
 
 
 class Codec(NamedTuple):
-    """Kinds of message by number, their numbers, what decodes each, and the numbers of those that belong to no election."""
+    """The kinds of message of an algorithm by number, their numbers, what decodes each, and which belong to no election."""
 
     kinds: list[type[Message]]
     kind_of: dict[type[Message], int]
     decoders: Sequence[Callable[[bytes], Message]]
-    aside: frozenset[int]
+    aside_kinds: frozenset[int]
 
 
 @cache
 def codec(algorithm: str) -> Codec:
-    """Kinds of message of an algorithm, and how to read them.
+    """The codec of an algorithm.
 
-    Made before the forks: in each node again it took as long as the fork, and nearly half of a node's own memory.
+    Made before the forks: in each node again it took as long as the fork, and an eighth of a node's own memory.
     """
     kinds = kinds_of(find_algorithm(algorithm))
     aside = frozenset(i for i, kind in enumerate(kinds) if classify(kind) == "detector")
@@ -106,7 +106,6 @@ class Worker:
         self.poll.register(lifeline, select.POLLIN)
         self.transport = Transport(position, outboxes, self.poll)
         self.detector: HeartbeatDetector | None = None
-        self.kinds: list[type[Message]] = []
 
     # -- a trial -----------------------------------------------------------------------------------------------------
 
