@@ -35,6 +35,11 @@ ALGORITHM_LABELS = {
     "peterson": "Peterson",
     "higham_przytycka": "Higham–Przytycka",
     "itai_rodeh": "Itai–Rodeh",
+    "afek_gafni": "Afek–Gafni",
+    "invitation": "Invitation",
+    "sublinear": "Sublinear",
+    "echo_extinction": "Echo with extinction",
+    "flood_max": "FloodMax",
 }
 FAULT_LABELS = {"none": "cold start", "leader-crash": "leader crash"}
 HEARTBEATS = " · heartbeats"  # ends the name of a fault that is noticed by heartbeats

@@ -60,6 +60,11 @@ STYLES = {
     "peterson": ("#332288", "h"),
     "higham_przytycka": ("#661100", "*"),
     "itai_rodeh": ("#DDCC77", "P"),
+    "afek_gafni": ("#4466EE", "$♣$"),
+    "invitation": ("#BB0000", "$♥$"),
+    "sublinear": ("#991177", "$♠$"),
+    "echo_extinction": ("#1133CC", "$♦$"),
+    "flood_max": ("#550044", "$♫$"),
 }
 _OTHER_COLOURS, _OTHER_MARKERS = ("#7F7F7F", "#56B4E9", "#AA4499"), ("X", "8", "H")
 _PHASE_STYLES = {
