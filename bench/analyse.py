@@ -39,6 +39,8 @@ ALGORITHM_LABELS = {
     "itai_rodeh": "Itai–Rodeh",
     "afek_gafni": "Afek–Gafni",
     "zookeeper_fle": "ZooKeeper FLE",
+    "echo_extinction": "Echo with extinction",
+    "flood_max": "FloodMax",
 }
 FAULT_LABELS = {"none": "cold start", "leader-crash": "leader crash"}
 HEARTBEATS = " · heartbeats"  # ends the name of a fault that is noticed by heartbeats
