@@ -42,7 +42,7 @@ from bench.verify import Question, choose_arrangements, command_for, follow, lab
 SIZES = (2, 3, 4, 5, 8)
 SEEDS = 10_000  # a replay finds the seed again among these
 STATES = 500_000  # of a small system that are looked at; more in a system of four, and some orders go unseen
-FEW = 10_000  # the same, of a page with terms that falls silent: each order of events is a state of its own
+FEW = 25_000  # the same, of a page with terms that falls silent: each order of events is a state of its own
 BUDGET = 20_000  # events of one simulated trial: a page that sends more runs away
 HEADINGS = ("Model", "Guarantees", "Messages", "Complexity", "Beyond the model", "References")
 AMBIENT = {  # what would let a page touch the world

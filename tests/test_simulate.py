@@ -82,7 +82,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(hash_seed: str) -
 
 def test_the_same_seed_gives_the_same_bytes_under_any_python() -> None:
     whole = blake2b(repr(digests()).encode(), digest_size=8).hexdigest()
-    assert whole == "4e36820e92e2c6aa"
+    assert whole == "043adc9e81804075"
 
 
 def test_another_seed_gives_another_trace() -> None:
@@ -226,7 +226,7 @@ def test_a_leader_crash_is_simulated_with_one_epoch() -> None:
             seed=1,
             delta=0.001,
             horizon=10,
-            initiators="one",
+            initiators="one" if algorithm == "paxos" else "all",  # proposers at once prepare one ballot each
             faults=(Fault("leader-crash"),),
         )
         row, _ = make_row(Simulate().run(scenario), scenario, "", 0, 0, "simulate")
