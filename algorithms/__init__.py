@@ -5,6 +5,7 @@ from algorithms.complete.bully import Bully
 from algorithms.complete.invitation import GarciaMolina
 from algorithms.complete.lamport import Lamport
 from algorithms.complete.randomized import Randomized
+from algorithms.complete.sublinear import Sublinear
 from algorithms.graph.echo_extinction import EchoExtinction
 from algorithms.graph.flood_max import FloodMax
 from algorithms.model import Node
@@ -43,6 +44,7 @@ ALGORITHMS: dict[str, type[Node]] = {
     "omega": Omega,
     "afek_gafni": AfekGafni,
     "invitation": GarciaMolina,
+    "sublinear": Sublinear,
     "echo_extinction": EchoExtinction,
     "flood_max": FloodMax,
 }

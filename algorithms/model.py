@@ -7,7 +7,7 @@ units of delta, the bound on one hop.
 
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -82,7 +82,7 @@ class View(msgspec.Struct, frozen=True):
     """
 
     id: Id | None
-    ports: tuple[Port, ...]
+    ports: Sequence[Port]
     n: int | None
     seed: str
     diameter: int | None = None
@@ -110,10 +110,11 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         failures: what the page itself survives: none, crash (any number), or minority (fewer than half down at a time).
         identity: unique or anonymous.
         knows: which of `n`, `diameter` and `neighbours` (their ids) a node is told.
-        start: who may wake spontaneously.
+        start: who may wake spontaneously: any, or all, and then at once.
         safety: which leaders are too many: `instant`, two of one election at one instant; `ever`, two of one term, ever;
             `eventual`, none: there is one in the end.
         pulse: of a page that never falls silent and finds out by itself who crashed; None for the others.
+        election: explicit, or implicit: each node learns only whether it is the leader, and by bad luck nobody is.
     """
 
     topology: str
@@ -125,6 +126,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     start: str = "any"
     safety: str = "instant"
     pulse: Pulse | None = None
+    election: str = "explicit"
 
     def spares(self, n: int) -> int:
         """How many of n nodes may be down at once."""
@@ -293,11 +295,11 @@ class Node:
 
     Events, all optional: `init`, `on_start`, `on_<message>(port, msg)`, `on_timeout(name)`, `on_suspect(port)`,
     `on_trust(port)`, `on_recover(record)`. Effects, to call: `send`, `broadcast`, `pass_on`, `set_timer`, `cancel_timer`,
-    `elect`, `doubt`, `save`.
+    `elect`, `decline`, `doubt`, `save`.
 
     Attributes:
         id, ports, n: the node's `View`.
-        leader: whom it last elected.
+        leader: whom it last elected; 0 where it knows only that it is not itself.
         epoch: number of the election that it takes part in, from 1; engines read it to count elections.
         effects: what it did since an engine last looked.
         suspected: output of its failure detector (Chandra and Toueg, JACM 43(2), 1996), kept by the engine.
@@ -343,7 +345,7 @@ class Node:
         self.effects: list[Effect] = []
         self.suspected: frozenset[Port] = _NOBODY
         self.armed: frozenset[str] = _NOTHING
-        self.links: dict[Port, tuple[Position, Port]] | tuple[tuple[Position, Port], ...] = {}
+        self.links: Mapping[Port, tuple[Position, Port]] | tuple[tuple[Position, Port], ...] = {}
         self.key: Key = (0, ())
         self.circle: tuple[Id, ...] = ()
         self.place = 0
@@ -440,6 +442,11 @@ class Node:
         if self.leader is not None:
             self.leader = None
             self.effects.append(Elect(0))
+
+    def decline(self) -> None:
+        """Know that this node is not the leader, whoever is: the other outcome of an implicit election."""
+        self.leader = 0
+        self.effects.append(Elect(0))
 
     def save(self, record: Message) -> None:
         """Put `record` on stable storage before anything sent later."""

@@ -5,9 +5,9 @@ the message, so that kinds and counts stay the page's. The page sees the positio
 n, its ports, its ring. Nothing is sent to the excluded.
 
 * Suspecting p opens (number + 1, all I suspect) with this node as an initiator, if p is in my view and the election is
-  unsettled or p is the leader.
+  unsettled or p is the leader, or may be it for all I know (implicit elections).
 * A frame with a higher key: if I am excluded by it, I wait for its leader's notice; if I suspect somebody whom it does
-  not exclude, I open (its number + 1, the union); otherwise I join, fresh and not an initiator.
+  not exclude, I open (its number + 1, the union); otherwise I join, fresh and not an initiator (unless all are).
 * An equal key is delivered. A lower one is discarded and its sender told of mine, once for each sender and key.
 * When a node is trusted again the leader tells it who leads; a leader elected meanwhile tells those whom its key
   excludes and who are trusted. The higher key wins.
@@ -21,12 +21,12 @@ key excludes exactly the crashed and has a live initiator, and nobody has reason
 applies. Lost messages are outside this argument: pages do not retransmit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from algorithms.model import Announcement, Id, Key, Message, Node, Port, Position, View
 
-Links = dict[Port, tuple[Position, Port]]
+Links = Mapping[Port, tuple[Position, Port]]
 
 
 class Newer(Announcement, frozen=True):
@@ -103,7 +103,8 @@ class Reelection(Node):
         self.alone = live == 1 and not excluded
         if excluded or watching or self.alone:
             return
-        self.links, diameter = self.world(key[1])
+        links, diameter = self.world(key[1])
+        self.links = dict(links)
         n = live if "n" in self.page_class.model.knows else None
         view = View(self.view.id, tuple(self.links), n, f"{self.view.seed}/{key[0]}", diameter)
         self.page = self.page_class(view, **self.page_parameters)
@@ -142,7 +143,8 @@ class Reelection(Node):
 
     def on_suspect(self, port: Port) -> None:
         number, down = self.key
-        if port not in down and (self.leader is None or self.leader == self.ids[port]):
+        concerned = self.leader in (None, self.ids[port]) or self.page_class.model.election == "implicit"
+        if port not in down and concerned:
             self.open((number + 1, tuple(sorted(self.suspected))))
 
     def on_trust(self, port: Port) -> None:
@@ -182,6 +184,8 @@ class Reelection(Node):
                 self.open((key[0] + 1, tuple(sorted(unknown.union(key[1])))))
             else:
                 self.enter(key)
+                if self.page_class.model.start == "all":
+                    self.on_start()
         if key < self.key:
             if source not in self.told and not self.waits:
                 self.told.add(source)

@@ -39,6 +39,11 @@ def list_(what: str, markdown: bool) -> None:
     print_catalogue(what, markdown)
 
 
+def given_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Those that were given, be it as nothing."""
+    return {name: list(it) if name == "param" else it for name, it in options.items() if it not in (None, ())}
+
+
 GRID = {"nodes", "faults", "trials", "detector", "ids", "initiators", "dead", "topology"}
 
 
@@ -79,9 +84,7 @@ def run(out: str | None, resume: bool, no_report: bool, as_json: bool, profile: 
     from bench.store import Run, read_manifest
     from bench.sweep import make_manifest
 
-    options = {
-        name: list(value) if name == "param" else value for name, value in given.items() if value not in (None, ())
-    }
+    options = given_options(given)
     if resume:
         folder = Path(out or "results/latest").resolve()
         settings = settings_of(read_manifest(folder)["settings"])
@@ -150,7 +153,7 @@ def replay(folder: str, trial: int, as_json: bool) -> None:
     sys.exit(replay_and_show(Path(folder).resolve(), trial, as_json))
 
 
-@cli.command()
+@cli.command(short_help="What changed from one run to another.")
 @click.argument("first", metavar="RUN_A")
 @click.argument("second", metavar="RUN_B")
 @click.option("--markdown", is_flag=True, help="As Markdown, for a pull request.")
@@ -202,7 +205,7 @@ def trace(folder: str | None, trial: int | None, out: str | None, **given: Any) 
     """
     from bench.trace import trace as show
 
-    options = {name: list(value) if name == "param" else value for name, value in given.items() if value}
+    options = given_options(given)
     sys.exit(show(folder, trial, out, options))
 
 
@@ -259,12 +262,10 @@ def regress(
 )
 @click.option("-a", "--algorithms", help="Names, or package.module:Class for one's own.  [default: the catalogue]")
 @click.option("-n", "--nodes", default="3", show_default=True, help="Sizes, such as 3,4.")
-@click.option("--crashes", default="1", show_default=True, help="How many nodes may crash, anywhere.")
+@click.option("--crashes", default="1", show_default=True, help="How often a node may crash, anywhere.")
 @click.option("--recoveries", default="0", show_default=True, help="How often one may come back, with what it saved.")
 @click.option("--late-timers", is_flag=True, help="Timers may fire at any time, as if the network were late.")
-@click.option(
-    "--epochs", help="Leave out elections later than this.  [default: 2 with --late-timers, or if heartbeats never end]"
-)
+@click.option("--epochs", help="Leave out elections later than this.  [default: 2 with --late-timers]")
 @click.option("--ids", default="all", show_default=True, help="All arrangements, or as in run.")
 @click.option("--initiators", default="all", show_default=True, help="Who starts, as in run.")
 @click.option("--param", multiple=True, help="An algorithm's own, such as bully.coordinator=lower; repeatable.")
@@ -284,6 +285,8 @@ def verify(name: str | None, engine: str | None, **given: Any) -> None:
     Example: election-bench verify -a chang_roberts -n 4 --crashes 1
 
     Example: election-bench verify -a bully --late-timers
+
+    Example: election-bench verify -a viewstamped --recoveries 1
 
     Example: election-bench verify --conformance chang_roberts
     """

@@ -7,7 +7,7 @@ fault than what all are told at once, so that no cell mixes detectors. Times are
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import UnionType
 from typing import Any, NamedTuple, get_args, get_type_hints
@@ -39,6 +39,8 @@ ALGORITHM_LABELS = {
     "itai_rodeh": "Itai–Rodeh",
     "afek_gafni": "Afek–Gafni",
     "zookeeper_fle": "ZooKeeper FLE",
+    "echo_extinction": "Echo with extinction",
+    "flood_max": "FloodMax",
 }
 FAULT_LABELS = {"none": "cold start", "leader-crash": "leader crash"}
 HEARTBEATS = " · heartbeats"  # ends the name of a fault that is noticed by heartbeats
@@ -167,29 +169,44 @@ class Results:
     @cached_property
     def algorithms(self) -> list[str]:
         """Algorithms in the order in which they ran."""
-        return list(dict.fromkeys(self.trials["algorithm"]))
+        return list(self.trials["algorithm"].unique())
 
     @cached_property
     def faults(self) -> list[str]:
         """Faults in the order in which they ran."""
-        return list(dict.fromkeys(self.trials["fault"]))
+        return list(self.trials["fault"].unique())
+
+    @cached_property
+    def ran(self) -> list[str]:
+        """Faults under which trials finished, in the order in which they ran."""
+        return list(self.finished["fault"].unique())
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Sizes at which trials finished, ascending."""
+        return sorted(self.finished["n"].unique().tolist())
 
     @cached_property
     def headline(self) -> "Results":
         """The part that is shown over n: one detector, the perfect one if it ran; of many faults only the plain ones."""
         rows = self.trials
-        for unlike in (rows["fault"].str.endswith(HEARTBEATS), rows["fault"].map(link_delay) > 0):
+        for unlike in (rows["fault"].str.endswith(HEARTBEATS), rows["fault"].isin(self.slow_links)):
             rows = rows if unlike[rows.index].all() else rows[~unlike[rows.index]]
-        plain = rows[rows["fault"].map(told_fault).isin(FAULT_LABELS)]
+        plain = rows[rows["fault"].isin([fault for fault in self.faults if told_fault(fault) in FAULT_LABELS])]
         many = rows["fault"].nunique() > MOST_PANELS
         return replace(self, trials=plain if many and not plain.empty else rows)
 
     @cached_property
     def plain(self) -> "Results":
         """The part without faults, or with nothing but a leader crash or links that are slow, of which all are told."""
-        faults = self.trials["fault"]
-        plain = ~faults.str.endswith(HEARTBEATS) & faults.map(told_fault).isin(FAULT_LABELS)
-        return replace(self, trials=self.trials[plain | (faults.map(link_delay) > 0)])
+        told = [fault for fault in self.faults if not fault.endswith(HEARTBEATS)]
+        plain = [fault for fault in told if told_fault(fault) in FAULT_LABELS]
+        return replace(self, trials=self.trials[self.trials["fault"].isin([*plain, *self.slow_links])])
+
+    @cached_property
+    def slow_links(self) -> list[str]:
+        """Faults that do nothing but make all links slow, by the same time."""
+        return [fault for fault in self.faults if link_delay(fault) > 0]
 
     @cached_property
     def disturbed(self) -> "Results":
@@ -198,8 +215,9 @@ class Results:
 
     @cached_property
     def undelayed(self) -> "Results":
-        """The part without the trials in which links were slow and nothing else happened."""
-        return replace(self, trials=self.trials[~(self.trials["fault"].map(link_delay) > 0)])
+        """The part without the trials in which links were slow and nothing else happened, if there are others."""
+        rows = self.trials[~self.trials["fault"].isin(self.slow_links)]
+        return self if rows.empty else replace(self, trials=rows)
 
     @cached_property
     def delayed(self) -> "Results":
@@ -207,7 +225,8 @@ class Results:
 
         Without delays there is nothing in it. In simulation a cold start has delays of its own, and is left out.
         """
-        rows = self.finished.assign(delay=self.finished["fault"].map(link_delay)).dropna(subset=["delay", "latency_s"])
+        delays = {fault: link_delay(fault) for fault in self.faults}
+        rows = self.finished.assign(delay=self.finished["fault"].map(delays)).dropna(subset=["delay", "latency_s"])
         rows = rows[(rows["delay"] > 0) | (rows["engine"] != "simulate")]
         sizes = rows[rows["delay"] > 0].groupby("n")["delay"].nunique()
         return replace(self, trials=rows[rows["n"] == (sizes.idxmax() if len(sizes) else 0)])
@@ -215,7 +234,7 @@ class Results:
     @cached_property
     def noticed(self) -> str:
         """What tells the nodes of a fault, in words."""
-        heartbeats = sorted(set(self.trials["fault"].str.endswith(HEARTBEATS)))
+        heartbeats = sorted({fault.endswith(HEARTBEATS) for fault in self.faults})
         words = {False: "told at once by a perfect detector", True: "noticed by heartbeats"}
         return words[heartbeats[0]] if len(heartbeats) == 1 else "noticed as named"
 
@@ -226,7 +245,7 @@ class Results:
     @cached_property
     def engine(self) -> str:
         """The engine, or engines, that ran the trials."""
-        return ", ".join(dict.fromkeys(self.trials["engine"]))
+        return ", ".join(self.trials["engine"].unique())
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -260,14 +279,14 @@ class Results:
         `leader-crash`, neither all nor one node that starts, or an algorithm outside the catalogue.
         """
         rows = self.finished[(self.finished["algorithm"] == algorithm) & (self.finished["fault"] == fault)]
-        starts = set(rows.loc[rows["n"] == rows["n"].max(), "starts"])
+        starts = rows.loc[rows["n"] == rows["n"].max(), "starts"].unique()
         fault = fault.removesuffix(ONE_STARTS)
         if len(starts) != 1 or algorithm not in ALGORITHMS or rows["dead"].any():
             return predict(algorithm, fault, "some", nodes)
         known = ALGORITHMS[algorithm].parameters
-        chosen = (word.partition("=") for text in set(rows["parameters"]) if text for word in text.split(","))
+        chosen = (word.partition("=") for text in rows["parameters"].unique() if text for word in text.split(","))
         special = any(known[name].default != value for name, _, value in chosen)
-        return predict(algorithm, fault, "some" if special else starts.pop(), nodes)
+        return predict(algorithm, fault, "some" if special else starts[0], nodes)
 
 
 def load_results(folder: Path) -> Results:
@@ -289,7 +308,7 @@ def load_results(folder: Path) -> Results:
     trials["broken"] = _is_broken(trials)
     trials["starts"] = _who_starts(trials)
     trials["latency_s"] = (trials["elect_s"] + trials["agree_s"]).where(trials["verdict"] == "elected")
-    times = {detector: parse_detector(detector, 1.0) for detector in set(trials["detector"])}
+    times = {detector: parse_detector(detector, 1.0) for detector in trials["detector"].unique()}
     periods = trials["detector"].map({detector: time.period if time else np.nan for detector, time in times.items()})
     trials["traffic"] = trials["detector_messages"] * periods / trials["wall_s"] / (2 * trials["n"] - 1)
     perfect = trials["detector"] == "perfect"
@@ -305,7 +324,12 @@ def median_interval(sample: "pd.Series[float]") -> tuple[float, float]:
     Returns:
         Lower and upper end, in the sample's unit.
     """
-    values = sample.dropna().to_numpy(dtype=float)
+    return _median_interval(sample.dropna().to_numpy(dtype=float).tobytes())
+
+
+@cache  # views that overlap ask for the same samples
+def _median_interval(sample: bytes) -> tuple[float, float]:
+    values = np.frombuffer(sample)
     if len(values) < 3:
         return float("nan"), float("nan")
     if np.ptp(values) == 0:
@@ -404,7 +428,7 @@ def lower_bounds(results: Results, fault: str) -> list[Bound]:
     rows = results.finished[results.finished["fault"] == fault]
     if told_fault(fault) not in FAULT_LABELS or fault.endswith(HEARTBEATS):
         return []
-    known = ["", *dict.fromkeys(rows["topology"])] if set(rows["starts"]) == {"all"} else [""]
+    known = ["", *rows["topology"].unique()] if (rows["starts"] == "all").all() else [""]
     return [LOWER_BOUNDS[topology] for topology in known if topology in LOWER_BOUNDS]
 
 
@@ -541,7 +565,8 @@ def find_crash_cost(results: Results) -> str | None:
     waiting = cells[cells["timeouts"] > 0]
     if not waiting.empty:
         delta = format_ms(waiting["delta"].max())
-        text += f"; of that, {join_names(waiting.index)} waits for a timeout to run out, a multiple of δ = {delta} ms"
+        verb = "waits" if len(waiting) == 1 else "wait"
+        text += f"; of that, {join_names(waiting.index)} {verb} for a timeout to run out, a multiple of δ = {delta} ms"
     return text
 
 
@@ -562,9 +587,8 @@ def find_troubles(results: Results) -> str:
 
 def headline_faults(results: Results) -> list[str]:
     """The faults that the headline speaks of: cold start and leader crash where they ran, else the first that did."""
-    ran = [fault for fault in results.faults if fault in set(results.finished["fault"])]
-    plain = [fault for fault in ran if fault.removesuffix(HEARTBEATS) in FAULT_LABELS]
-    return plain or ran[:1]
+    plain = [fault for fault in results.ran if fault.removesuffix(HEARTBEATS) in FAULT_LABELS]
+    return plain or results.ran[:1]
 
 
 def find_headlines(results: Results) -> list[str]:
@@ -646,7 +670,7 @@ def judge_faults(results: Results) -> pd.DataFrame:
 def _largest(results: Results) -> pd.DataFrame:
     """The finished trials at the largest n that all algorithms finished, fault by fault."""
     rows = results.finished
-    sizes = {fault: results.largest_n(fault) for fault in dict.fromkeys(rows["fault"])}
+    sizes = {fault: results.largest_n(fault) for fault in results.ran}
     return rows[rows["n"] == rows["fault"].map(sizes)]
 
 

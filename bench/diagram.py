@@ -107,7 +107,10 @@ def draw_space_time(picture: Picture) -> Figure:
     """Draw a space-time diagram, time from left to right."""
     lanes, arrows, marks = picture.lanes, picture.arrows, picture.marks
     times = [mark.time for mark in marks] + [time for a in arrows for time in (a.sent, a.arrived or 0)]
-    end = max(times, default=1.0) + 1
+    end = (
+        max([*times, *(span.end - 1 for span in picture.spans), *(tick for tick, _ in picture.ticks or ())], default=1)
+        + 1
+    )
     lane = min(0.62, max(0.15, 9 / len(lanes)))  # inches
     most = 14 + 0.35 * max(0, len(lanes) - 16)
     span = min(most, max(6.4, (0.62 if picture.ticks is None else 0.3) * end))
@@ -122,7 +125,7 @@ def draw_space_time(picture: Picture) -> Figure:
     head = 0.4 + 0.18 * bool(picture.subtitle) + 0.2 * bool(picture.notes)
     tall = lane * (len(lanes) + 0.2)
     with mpl.rc_context(LOOK):
-        width, height = left + span + 0.2, head + tall + foot
+        width, height = left + span + 0.3, head + tall + foot
         figure = Figure(figsize=(width, height))
         axis = figure.add_axes((left / width, foot / height, span / width, tall / height))
         axis.set_xlim(0, end)
@@ -228,7 +231,7 @@ def _draw_arrows(axis: Axes, arrows: Sequence[Arrow], inch: "np.ndarray", fine: 
         tail, tip = arrived[:, :2], arrived[:, 2:]
         way = (tip - tail) * inch
         way /= np.maximum(np.hypot(way[:, 0], way[:, 1]), 1e-9)[:, None]
-        size = 0.11 * scale * (0.5 + 0.5 * fine)  # inches
+        size = max(0.05, 0.11 * scale) * (0.5 + 0.5 * fine)  # inches
         tip = tip - way * 0.03 * scale / inch
         base, side = tip - way * size / inch, way[:, ::-1] * (-1, 1) * size * 0.33 / inch
         axis.add_collection(LineCollection(np.stack([tail, base], 1), **style))  # type: ignore[arg-type]
@@ -310,7 +313,7 @@ class Axis:
 
 
 def make_picture(log: Log) -> Picture:
-    """What the space-time diagram of a trial shows; messages of the failure detector are left out."""
+    """What the space-time diagram of a trial shows; heartbeats are left out."""
     events = log.quiet_events
     scenario, n = log.scenario, log.scenario.n
     last = log.events[-1].time if log.events else 0
@@ -340,9 +343,10 @@ def make_picture(log: Log) -> Picture:
     ]
     notes, entered = list[tuple[float, str]](), set[int]()
     for event in events:
-        if event.what == "epoch" and event.term not in entered and event.time >= log.counted_from:
+        if event.what == "epoch" and event.term not in entered:
             entered.add(event.term)
-            notes.append((axis.places[event.time], f"election {event.term}"))
+            if event.time >= log.counted_from:
+                notes.append((axis.places[event.time], f"election {event.term}"))
     silences = [(axis.places[before], axis.places[after], after - before) for before, after in axis.silences]
     bands = [Band(begin, stop, "silence", f"⋯ {format_ms(ns / 1e9)} ms ⋯") for begin, stop, ns in silences]
     cut = None
@@ -363,7 +367,7 @@ def make_picture(log: Log) -> Picture:
     hidden = len(log.heartbeats)
     words = [f"{log.messages:,} messages", f"elected {log.leader}" if log.leader else log.verdict.replace("_", " ")]
     words += [f"{log.violations} violations"] if log.violations else []
-    words += [f"{hidden:,} of the failure detector not shown"] if hidden else []
+    words += [f"{hidden:,} heartbeats not shown"] if hidden else []
     words += [f"{log.left_out:,} later events not shown"] if log.left_out else []
     return Picture(
         lanes=[

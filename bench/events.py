@@ -9,6 +9,8 @@ History of the form
 
 import gzip
 import zlib
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +106,14 @@ class Log(msgspec.Struct, kw_only=True):
 
     @property
     def heartbeats(self) -> frozenset[tuple[Position, int]]:
-        """The messages of the failure detector."""
-        sends = (event for event in self.events if event.what == "send")
-        return frozenset(event.message for event in sends if self.classes.get(event.kind) == "detector")
+        """The messages of the failure detector and periodic heartbeats; none if nothing else was sent."""
+        sends = [event for event in self.events if event.what == "send"]
+        beats = frozenset(event.message for event in sends if self.classes.get(event.kind) == "detector")
+        return beats if len(beats) < len(sends) else frozenset()
 
     @property
     def quiet_events(self) -> list[Event]:
-        """The events without the messages of the failure detector."""
+        """The events without heartbeats."""
         hidden = self.heartbeats
         return [event for event in self.events if event.what not in OF_MESSAGES or event.message not in hidden]
 
@@ -157,8 +160,8 @@ def tell_message(kind: type[Message], body: bytes, size: int) -> str:
     )
 
 
-def make_log(events: list[Event], execution: Execution, row: Trial, scenario: Scenario) -> Log:
-    """The log of a trial, with times from its first event.
+def make_log(events: Iterable[Event], execution: Execution, row: Trial, scenario: Scenario) -> Log:
+    """The log of a trial, with times from its first event; no more than `MOST` events are kept.
 
     Parameters:
         events: all, in order, with times of the engine's clock.
@@ -166,8 +169,11 @@ def make_log(events: list[Event], execution: Execution, row: Trial, scenario: Sc
         row: its row.
         scenario: what it was.
     """
-    first = events[0].time if events else 0
-    kept = [msgspec.structs.replace(event, time=event.time - first) for event in events[:MOST]]
+    rest = iter(events)
+    kept = list(islice(rest, MOST))
+    first = kept[0].time if kept else 0
+    for event in kept:
+        event.time -= first
     return Log(
         engine=row.engine,
         run=row.run,
@@ -182,7 +188,7 @@ def make_log(events: list[Event], execution: Execution, row: Trial, scenario: Sc
         violations=row.violations,
         messages=row.messages,
         classes={kind.__name__: classify(kind) for kind in kinds_of(find_algorithm(scenario.algorithm))},
-        left_out=len(events) - len(kept) + execution.log_lost,
+        left_out=sum(1 for _ in rest) + execution.log_lost,
         events=kept,
     )
 

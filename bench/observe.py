@@ -105,7 +105,7 @@ class Monitor:
         self.leaders[position] = self.entry
 
     def elect(self, time: int, position: Position, leader: Id, term: int, check: int) -> None:
-        """A node took `leader` (0: nobody) to be the leader of `term`."""
+        """A node took `leader` (0: nobody; in an implicit election: not itself) to be the leader of `term`."""
         self.notice(time)
         key = (term, check)
         current = self.reigning.get(position)
@@ -118,7 +118,8 @@ class Monitor:
                 self.churn += 1
             self.last = self.reigning[position]
         if self.leaders.get(position, (None, 0, 0))[:2] != (leader, term):
-            self.leaders[position] = (leader or None, term, time)
+            mind = leader if leader or self.model.election == "implicit" else None
+            self.leaders[position] = (mind, term, time)
 
     def depose(self, time: int, position: Position) -> None:
         """A node does not lead any more."""
@@ -230,16 +231,16 @@ class Outcome(msgspec.Struct):
     agreed: int = 0
 
 
-def judge(execution: Execution, ids: tuple[Id, ...]) -> Outcome:
-    """The verdict over the live nodes at the end."""
+def judge(execution: Execution, ids: tuple[Id, ...], implicit: bool = False) -> Outcome:
+    """The verdict over the live nodes at the end; in an `implicit` election who is not the leader need only know that."""
     if execution.stop not in ("quiescent", "settled"):
         return Outcome("unknown")
     nobody: tuple[Id | None, int, int] = (None, 0, 0)
     ends = {position: execution.monitor.leaders.get(position, nobody) for position in execution.live}
     alive = {ids[position] for position in ends}
-    leaders = {leader for leader, _, _ in ends.values()}
-    if len(leaders) == 1 and leaders <= alive:
-        winner = next(position for position, end in ends.items() if ids[position] == end[0])
+    leaders = {leader for leader, _, _ in ends.values()} - ({0} if implicit else set())
+    winner = next((position for position, end in ends.items() if ids[position] == end[0]), None)
+    if len(leaders) == 1 and winner is not None:
         leader, term, won = ends[winner]
         return Outcome("elected", leader, term, won, max(since for _, _, since in ends.values()))
     return Outcome("split" if leaders & alive else "no_leader")
@@ -278,6 +279,11 @@ def is_within(model: Model, execution: Execution, scenario: Scenario) -> bool:
     )
 
 
+def may_fail(page: type[Node], verdict: str) -> bool:
+    """Whether nobody was elected by mere bad luck, as an implicit election allows."""
+    return page.model.election == "implicit" and verdict == "no_leader"
+
+
 def _tell(fired: Fired, since: int) -> str:
     """A strike as text for the row."""
     whom = f" {fired.position} ({fired.role})" if fired.position >= 0 else ""
@@ -301,7 +307,7 @@ def make_row(
         if message in page.messages or execution.sent.get(message)
     ]
     counts = {name: sum(kind.count for kind in kinds if kind.kind_class == name) for name in CLASSES}
-    outcome = judge(execution, scenario.ids)
+    outcome = judge(execution, scenario.ids, page.model.election == "implicit")
     leaderless, overlap = seen.measure_reigns(execution.began, execution.end)
     settled = outcome.leader is not None and seen.first is not None and outcome.won >= seen.first
     row = Trial(
@@ -324,7 +330,7 @@ def make_row(
         leader=outcome.leader,
         term=outcome.term,
         violations=seen.violations,
-        within_model=is_within(page.model, execution, scenario),
+        within_model=is_within(page.model, execution, scenario) and not may_fail(page, outcome.verdict),
         max_hop_s=execution.max_hop / 1e9,
         false_suspicions=execution.false_suspicions,
         delta_s=scenario.delta,

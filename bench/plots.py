@@ -54,6 +54,7 @@ from bench.analyse import (
     median_interval,
     told_fault,
 )
+from bench.events import STRIKES, Log
 
 ORDER = (
     "bully",
@@ -121,7 +122,8 @@ def algorithm_style(name: str) -> Style:
     names = [*ORDER, *(other for other in ALGORITHMS if other not in ORDER)]
     if name in names[: len(COLOURS) * len(LINES)]:
         lap, place = divmod(names.index(name), len(COLOURS))
-        return Style(COLOURS[place], MARKERS[(place + 5 * lap) % len(MARKERS)], LINES[lap])
+        colour, sign = (place + 5 * lap) % len(COLOURS), (place + 7 * lap) % len(MARKERS)
+        return Style(COLOURS[colour], MARKERS[sign], LINES[lap])
     code = zlib.crc32(name.encode())
     marker = _OTHER_MARKERS[code // len(COLOURS) % len(_OTHER_MARKERS)]
     return Style(COLOURS[code % len(COLOURS)], marker, "dotted")
@@ -205,8 +207,9 @@ def _set_node_axis(axis: Axes, nodes: Sequence[int]) -> None:
     for n in sorted(nodes, reverse=True):
         if not ticks or math.log(ticks[-1] / n) > 0.06 * span:
             ticks.append(n)
+    margin = max(0.09 * span, 0.35 * _gap(nodes))
     axis.set_xscale("log")
-    axis.set_xlim(min(nodes) * math.exp(-0.09 * span), max(nodes) * math.exp(0.09 * span))
+    axis.set_xlim(min(nodes) * math.exp(-margin), max(nodes) * math.exp(margin))
     axis.xaxis.set_major_locator(FixedLocator(ticks))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:g}"))
@@ -228,12 +231,15 @@ def _set_value_axis(axis: Axes, which: str, values: "pd.Series[float]") -> None:
     ruler.set_major_formatter(plain)
 
 
+def _gap(nodes: Sequence[int]) -> float:
+    """The least distance between two sizes on a log axis."""
+    return min((math.log(b / a) for a, b in itertools.pairwise(sorted(nodes))), default=1.0)
+
+
 def _nudges(results: Results) -> dict[str, float]:
     """Factors on n that set the algorithms' points side by side where they would cover one another."""
-    nodes = sorted(set(results.finished["n"]))
-    gap = min((math.log(b / a) for a, b in itertools.pairwise(nodes)), default=1.0)
     count = len(results.algorithms)
-    step = min(0.04, 0.5 * gap / count)
+    step = min(0.04, 0.5 * _gap(results.sizes) / count)
     return {name: math.exp((i - (count - 1) / 2) * step) for i, name in enumerate(results.algorithms)}
 
 
@@ -269,8 +275,10 @@ def _draw_points(
     )
 
 
-def _finished_faults(results: Results) -> list[str]:
-    return [fault for fault in results.faults if fault in set(results.finished["fault"])]
+def _panels(results: Results) -> tuple[int, tuple[float, float], int]:
+    """How many panels over n there are, one a fault, how large they are (inches) and how many stand side by side."""
+    count = len(results.faults)
+    return (count, (3.8, 3.6), 3) if count == 3 else (count, (4.6, 3.9), 2)
 
 
 @mpl.rc_context(LOOK)
@@ -280,7 +288,7 @@ def plot_messages_by_n(results: Results) -> Figure:
     Raises:
         ValueError: if no trial finished.
     """
-    nodes, nudges = sorted(set(results.finished["n"])), _nudges(results)
+    nodes, nudges = results.sizes, _nudges(results)
     grid = sorted({*nodes, *(round(n) for n in np.geomspace(nodes[0], nodes[-1], 60))})
     drawn = {
         (name, fault): results.theory(name, fault, grid) for name in results.algorithms for fault in results.faults
@@ -298,7 +306,7 @@ def plot_messages_by_n(results: Results) -> Figure:
     subtitle = _describe(results, "messages of one election", "median, whiskers from least to most")
     handles = [*_algorithm_handles(results), *keys]
     title = find_fewest_messages(results, headline_faults(results)[-1])
-    figure, axes = _sheet(title, subtitle, handles, len(results.faults), (4.6, 3.9), 2, share=True)
+    figure, axes = _sheet(title, subtitle, handles, *_panels(results), share=True)
     for axis, fault in zip(axes, results.faults, strict=True):
         for bound in bounds[fault]:
             dead = int(told_fault(fault) == "leader-crash")
@@ -330,7 +338,7 @@ def plot_latency_by_n(results: Results) -> Figure:
         results, "time from start, or first suspicion, to the last live node's agreement", "median, 95% interval"
     )
     title = find_fastest(results, headline_faults(results)[-1])
-    figure, axes = _sheet(title, subtitle, _algorithm_handles(results), len(results.faults), (4.6, 3.9), 2, share=True)
+    figure, axes = _sheet(title, subtitle, _algorithm_handles(results), *_panels(results), share=True)
     for axis, fault in zip(axes, results.faults, strict=True):
         for name in results.algorithms:
             cells = results.over_n(name, fault)[["latency", "latency_low", "latency_high"]] * 1e3
@@ -343,11 +351,19 @@ def plot_latency_by_n(results: Results) -> Figure:
 def _finish_panel(axis: Axes, results: Results, fault: str, column: str, scale: float) -> None:
     """Scales and ticks of a panel of `column` times `scale` over n, and a word where it has nothing to show."""
     axis.set_title(fault_label(fault))
-    _set_node_axis(axis, sorted(set(results.finished["n"])))
+    _set_node_axis(axis, results.sizes)
     _set_value_axis(axis, "y", results.finished[column] * scale)
     axis.yaxis.set_tick_params(labelleft=True)
     if not results.finished.loc[results.finished["fault"] == fault, column].notna().any():
         axis.text(0.5, 0.5, "no trial to show", transform=axis.transAxes, ha="center", color=_GREY)
+
+
+def _thin(sample: "pd.Series[float]") -> tuple["np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]:
+    """Values of a sample, and how many of it each stands for: of a large one some 100 and, one by one, the largest 30."""
+    values = np.sort(sample.to_numpy(dtype=float))
+    kept = np.unique([*np.linspace(0, len(values) - 1, 100).astype(int), *range(len(values))[-30:]])
+    kept = np.arange(len(values)) if len(values) <= 150 else kept
+    return values[kept], np.diff(kept, prepend=-1)
 
 
 @mpl.rc_context(LOOK)
@@ -357,7 +373,7 @@ def plot_latency_by_share(results: Results) -> Figure:
     Raises:
         ValueError: if no trial finished.
     """
-    faults = _finished_faults(results)
+    faults = results.ran
     subtitle = _describe(
         results, "left: share of trials that took at most so long", "right: the slowest, enlarged", "marker: median"
     )
@@ -369,8 +385,10 @@ def plot_latency_by_share(results: Results) -> Figure:
         rows = rows.dropna(subset="latency_s")
         for name, sample in rows.groupby("algorithm", sort=False)["latency_s"]:
             colour, marker, line = algorithm_style(str(name))
-            body.ecdf(sample * 1e3, color=colour, linestyle=line, linewidth=1.4)
-            tail.ecdf(sample * 1e3, complementary=True, color=colour, linestyle=line, linewidth=1.4)
+            values, weights = _thin(sample)
+            look: Any = {"weights": weights, "color": colour, "linestyle": line, "linewidth": 1.4}
+            body.ecdf(values * 1e3, **look)
+            tail.ecdf(values * 1e3, complementary=True, **look)
             for axis in (body, tail):
                 axis.plot(
                     sample.median() * 1e3, 0.5, color=colour, marker=marker, markersize=6, markeredgecolor="white"
@@ -433,7 +451,7 @@ def _draw_bars(axis: Axes, bars: dict[str, list[Segment]], write: Callable[[floa
 
 def _bar_sheet(results: Results, title: str, subtitle: str, handles: Sequence[Artist]) -> tuple[Figure, list[Axes]]:
     """A sheet with a panel of bars for each fault under which trials finished."""
-    faults = _finished_faults(results)
+    faults = results.ran
     size = (5.2, 0.85 + 0.56 * len(results.algorithms))
     figure, axes = _sheet(title, subtitle, handles, len(faults), size, columns=2)
     for axis, fault in zip(axes, faults, strict=True):
@@ -465,7 +483,7 @@ def plot_messages_by_kind(results: Results) -> Figure:
     subtitle = _describe(results, "mean number of messages in one election by kind, total at the bar's end")
     title = find_announcements(results, headline_faults(results)[-1])
     figure, axes = _bar_sheet(results, title, subtitle, handles)
-    for axis, fault in zip(axes, _finished_faults(results), strict=True):
+    for axis, fault in zip(axes, results.ran, strict=True):
         kinds = count_kinds(results, fault, results.largest_n(fault))
         bars = {name: _kind_segments(name, kinds[kinds["algorithm"] == name]) for name in results.algorithms}
         _draw_bars(axis, bars, format_count, "messages per election")
@@ -486,7 +504,7 @@ def plot_phases_by_algorithm(results: Results) -> Figure:
     subtitle = _describe(results, "median of each phase, their sum at the bar's end")
     title = find_longest_phase(results, headline_faults(results)[-1])
     figure, axes = _bar_sheet(results, title, subtitle, handles)
-    for axis, fault in zip(axes, _finished_faults(results), strict=True):
+    for axis, fault in zip(axes, results.ran, strict=True):
         cells = results.at(fault, results.largest_n(fault)).reindex(results.algorithms)
         bars = {
             str(name): [Segment(phase, 1e3 * row[phase], *_PHASE_STYLES[phase]) for phase in row.dropna().index]
@@ -516,7 +534,7 @@ class Strip(NamedTuple):
 def _fault_rows(results: Results, column: str | None = None) -> dict[str, pd.DataFrame]:
     """The finished trials at the largest common n, by label of the fault; only faults with values above 0, if asked."""
     shown, rows = {}, results.finished
-    sizes = {fault: results.largest_n(fault) for fault in _finished_faults(results)}
+    sizes = {fault: results.largest_n(fault) for fault in results.ran}
     for fault, n in sizes.items():
         trials = rows[(rows["fault"] == fault) & (rows["n"] == n)]
         label = results.label(fault) + (f", n = {n}" if len(set(sizes.values())) > 1 else "")
@@ -537,7 +555,7 @@ def _set_fault_axis(axis: Axes, labels: Sequence[str]) -> None:
 
 
 def _sizes(results: Results) -> str:
-    sizes = sorted({results.largest_n(fault) for fault in _finished_faults(results)})
+    sizes = sorted({results.largest_n(fault) for fault in results.ran})
     return "n = " + ", ".join(map(str, sizes))
 
 
@@ -588,7 +606,7 @@ def _draw_lane(axis: Axes, name: str, sample: "pd.Series[float]", y: float, heig
             capprops=line,
             medianprops=line,
         )
-    points = sample if len(sample) <= MOST_POINTS else sample.iloc[np.argsort(sample)[[*range(-5, 0)]]]
+    points = sample if len(sample) <= MOST_POINTS else sample.nlargest(5)
     axis.plot(points, [y] * len(points), ".", color=colour, markersize=4, alpha=0.6, markeredgewidth=0)
     axis.plot(sample.median(), y, marker, color=colour, markersize=5.5, markeredgecolor="white", markeredgewidth=0.5)
 
@@ -770,7 +788,7 @@ def plot_cost_by_n(results: Results) -> Figure:
                 cells = spread.unstack().set_axis(["low", "middle", "high"], axis=1)
                 _draw_points(axis, name, cells, ("middle", "low", "high"), nudges[name])
         axis.set(title=label)
-        _set_node_axis(axis, sorted(set(results.finished["n"])))
+        _set_node_axis(axis, results.sizes)
         _set_value_axis(axis, "y", rows[column].dropna())
     return figure
 
@@ -825,3 +843,97 @@ def plot_verdicts_by_fault(results: Results) -> Figure:
     axis.grid(visible=False)
     axis.spines[:].set_visible(False)
     return figure
+
+
+_SPAN_COLOURS = {"paused": "#BBBBBB", "down": "#444444"}
+_CUT_COLOUR, _NOBODY_COLOUR = "#F6D9D5", "#FFF3C4"
+
+
+@mpl.rc_context(LOOK)
+def plot_leaders_by_time(logs: Sequence[Log]) -> Figure:
+    """Who took itself to lead at each moment (ms) of one trial, a panel an algorithm and a lane a node, faults shaded.
+
+    Parameters:
+        logs: a trial of each algorithm, of the same fault.
+    """
+    handles: list[Artist] = [
+        Patch(facecolor="#777777", label="leads (in the algorithm's colour)"),
+        Patch(facecolor=_SPAN_COLOURS["down"], label="dead"),
+        Patch(facecolor=_SPAN_COLOURS["paused"], hatch="////", edgecolor="white", label="paused"),
+        Patch(facecolor=_CUT_COLOUR, label="links cut"),
+        Patch(facecolor=_NOBODY_COLOUR, label="nobody leads"),
+        Line2D([], [], color=_GREY, marker="|", markersize=9, linestyle="none", label="suspects"),
+        Line2D([], [], color=_GREY, linewidth=0.8, linestyle=_DASHED, label="all is quiet"),
+    ]
+    first = logs[0]
+    words = [
+        "one trial of each",
+        "0: the fault, or the start",
+        f"seed {first.scenario.seed}",
+        f"engine: {first.engine}",
+    ]
+    title = f"Who leads when: {fault_label(first.scenario.fault)}, n = {first.scenario.n}"
+    size = (5.2, 0.9 + 0.2 * first.scenario.n)
+    figure, axes = _sheet(title, " · ".join(words), handles, len(logs), size, columns=2)
+    wide = 1.1 * max(_last_change(log) - log.began for log in logs)
+    for axis, log in zip(axes, logs, strict=True):
+        _draw_leaders(axis, log, wide)
+    return figure
+
+
+def _last_change(log: Log) -> float:
+    """When a leader changed or something was done to the system for the last time (ns)."""
+    times: list[float] = [event.time for event in log.events if event.what in (*STRIKES, "suspect", "trust")]
+    times += [time for span in log.spans for time in (span.begin, span.end)]
+    last = log.events[-1].time if log.events else log.began
+    return max((time for time in times if time < last), default=last) + 1
+
+
+def _draw_leaders(axis: Axes, log: Log, wide: float) -> None:
+    """One trial: spans from a little before the fault to `wide` ns after it, or the trial's end."""
+    begin, settled = log.began, log.scenario.plan.settled
+    early, last = begin - 0.08 * wide * settled, log.events[-1].time if log.events else begin + wide
+    end = min(last, begin + wide)
+
+    def ms(time: float) -> float:
+        return (min(max(time, early), end) - begin) / 1e6
+
+    leads = [span for span in log.spans if span.kind == "leads" and early < span.end and span.begin < end]
+    for start, stop in _gaps([(span.begin, span.end) for span in leads], begin, end):
+        axis.axvspan(ms(start), ms(stop), color=_NOBODY_COLOUR, zorder=0, linewidth=0)
+    cuts = [event for event in log.events if event.what in ("cut", "heal")]
+    for cut, heal in itertools.zip_longest(cuts[::2], cuts[1::2]):
+        axis.axvspan(ms(cut.time), ms(heal.time if heal else end), ymin=0, ymax=1, color=_CUT_COLOUR, zorder=0.5)
+    colour = algorithm_style(log.scenario.algorithm).colour
+    for span in log.spans:
+        if early < span.end and span.begin < end and span.kind in _SPAN_COLOURS:
+            look: Any = {"color": _SPAN_COLOURS[span.kind], "zorder": 3.5}
+            look |= {"hatch": "////", "edgecolor": "white"} if span.kind == "paused" else {}
+            axis.barh(span.position, ms(span.end) - ms(span.begin), left=ms(span.begin), height=0.36, **look)
+    for span in leads:
+        axis.barh(
+            span.position, ms(span.end) - ms(span.begin), left=ms(span.begin), height=0.72, color=colour, zorder=3
+        )
+    seen = [event for event in log.events if event.what == "suspect" and early < event.time < end]
+    axis.plot(
+        [ms(event.time) for event in seen], [event.node for event in seen], "|", color=_GREY, markersize=7, zorder=4
+    )
+    n = log.scenario.n
+    axis.set_yticks(range(n), [f"id {identity}" for identity in log.scenario.ids])
+    axis.set(ylim=(n - 0.4, -0.6), xlim=((early - begin) / 1e6, wide / 1e6), xlabel="time (ms)")
+    axis.set_title(f"{algorithm_label(log.scenario.algorithm)}: {log.verdict.replace('_', ' ')}")
+    if last <= begin + wide:
+        axis.axvline(ms(last), color=_GREY, linewidth=0.8, linestyle=_DASHED)
+    axis.grid(visible=False, axis="y")
+    axis.tick_params(axis="y", length=0)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+
+
+def _gaps(spans: Sequence[tuple[float, float]], begin: float, end: float) -> list[tuple[float, float]]:
+    """What of the time from `begin` to `end` no span covers."""
+    gaps = []
+    for start, stop in sorted(spans):
+        if start > begin:
+            gaps.append((begin, min(start, end)))
+        begin = max(begin, stop)
+    return [*gaps, (begin, end)] if begin < end else gaps

@@ -1,63 +1,125 @@
 """Progress: what a person sees while a run goes on, and when it ends."""
 
+import math
 import sys
 import time
+from collections import Counter
 from pathlib import Path
+from statistics import fmean
 
 import click
 import msgspec
 
 from bench.engines.processes import HarnessError
 from bench.settings import Planned, Settings
-from bench.store import Run, read_row
+from bench.store import Run, read_row, stored_events
 from bench.sweep import repeat, sweep
 from bench.trial import Trial
+
+
+class Estimate:
+    """How long the trials that are left will take.
+
+    Each is taken to last as long as those of its algorithm and fault lately did, in proportion to n; what has not been seen
+    yet as long as the mean of what has.
+
+    Parameters:
+        missing: the trials to run.
+    """
+
+    def __init__(self, missing: list[Planned]) -> None:
+        scenarios = (planned.scenario for planned in missing)
+        self.left = Counter((scenario.algorithm, scenario.fault, scenario.n) for scenario in scenarios)
+        self.lasted: dict[tuple[str, str], float] = {}  # seconds a trial, divided by n
+
+    def learn(self, planned: Planned, seconds: float) -> None:
+        """A trial took so long."""
+        scenario = planned.scenario
+        self.left[scenario.algorithm, scenario.fault, scenario.n] -= 1
+        kind, share = (scenario.algorithm, scenario.fault), seconds / scenario.n
+        self.lasted[kind] = (self.lasted.get(kind, share) + share) / 2
+
+    @property
+    def seconds(self) -> float:
+        """What is left, in seconds; 0 while nothing is known."""
+        usual = fmean(self.lasted.values()) if self.lasted else 0.0
+        return sum(count * n * self.lasted.get((name, fault), usual) for (name, fault, n), count in self.left.items())
 
 
 class Progress:
     """A bar with the time left on a terminal, one line a cell elsewhere; always on stderr."""
 
     def __init__(self, label: str) -> None:
-        self.label = label
         self.cell = ""
         self.began = time.monotonic()
         self.total = self.finished = 0
         self.bar = None
+        self.estimate = Estimate([])
+        self.running: Planned | None = None
+        self.since = self.began
         if sys.stderr.isatty():
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
             from rich.progress import Progress as Bar
+            from rich.table import Column
 
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            what = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
+            columns = (BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[left]:>12}"), what)
             self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
-            self.task = self.bar.add_task(f"{label}: calibrating", total=None)
+            self.task = self.bar.add_task(f"{label}: calibrating", total=None, left="")
             self.bar.start()
         else:
             click.echo(f"{label}: calibrating", err=True)
 
     def begin(self, missing: list[Planned]) -> None:
         """Calibration is over and these trials will run."""
-        self.total, self.began = len(missing), time.monotonic()
+        self.total, self.began, self.estimate = len(missing), time.monotonic(), Estimate(missing)
         if self.bar is not None:
             self.bar.update(self.task, total=len(missing))
 
     def note(self, planned: Planned) -> None:
         """This trial runs next."""
+        self.finish()
         scenario = planned.scenario
         cell = f"n={scenario.n} {scenario.fault}"
         if self.bar is not None:
-            self.bar.update(self.task, description=f"{cell} {scenario.algorithm}", completed=self.finished)
+            self.bar.update(self.task, description=f"n={scenario.n} {scenario.algorithm} {scenario.fault}")
         elif cell != self.cell:
-            click.echo(
-                f"{cell}: {self.finished} of {self.total} trials after {time.monotonic() - self.began:.1f} s", err=True
-            )
-        self.cell = cell
-        self.finished += 1
+            taken = time.monotonic() - self.began
+            left = f", about {tell_time(self.estimate.seconds)} left" if self.finished else ""
+            click.echo(f"{cell}: {self.finished} of {self.total} trials after {taken:.1f} s{left}", err=True)
+        self.cell, self.running = cell, planned
+
+    def finish(self) -> None:
+        """The trial that ran is over, if any did."""
+        now = time.monotonic()
+        if self.running is not None:
+            self.finished += 1
+            self.estimate.learn(self.running, now - self.since)
+            self.running = None
+            if self.bar is not None:
+                self.bar.update(self.task, completed=self.finished, left=f"{tell_time(self.estimate.seconds)} left")
+        self.since = now
+
+    def describe(self, what: str) -> None:
+        """All trials are over, and this goes on."""
+        self.finish()
+        if self.bar is not None:
+            self.bar.update(self.task, description=what, left="")
 
     def close(self) -> None:
         """Leave the terminal as it was."""
         if self.bar is not None:
             self.bar.stop()
+            self.bar = None
+
+
+def tell_time(seconds: float) -> str:
+    """A time for a person: 7 s, 3 min 20 s, 1 h 5 min."""
+    whole = math.ceil(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def run_and_show(run: Run, settings: Settings, as_json: bool, report: bool) -> int:
@@ -81,16 +143,21 @@ def run_and_show(run: Run, settings: Settings, as_json: bool, report: bool) -> i
         progress.close()
         click.echo(f"election-bench: the harness failed: {error}; {how_to_resume(run.folder)}", err=True)
         return 3
-    progress.close()
+    progress.describe("drawing figures and report" if report else "")
+    taken, path = time.monotonic() - progress.began, run.folder / "trials.csv"
     if report:
-        show_report(run.folder, quiet=as_json)
-    elif not as_json:
-        click.echo(f"rows: {run.folder / 'trials.csv'}")
+        from bench.report import build_report
+
+        path = build_report(run.folder)
+    progress.close()
+    click.echo(f"{progress.finished} trials after {taken:.1f} s", err=True)
+    if not as_json:
+        show_summary(run.folder, path, report)
     for row in broken[:10]:
         reason = row.error or f"{row.verdict}, {row.violations} violations inside the model"
-        again = f"election-bench replay {run.folder} {row.trial}"
         where = f"trial {row.trial} ({row.algorithm}, n={row.n}, {row.fault})"
-        click.echo(f"election-bench: {where}: {reason}; again: {again}", err=True)
+        seen, again = (f"election-bench {command} {run.folder} {row.trial}" for command in ("trace", "replay"))
+        click.echo(f"election-bench: {where}: {reason}; what happened: {seen}; again: {again}", err=True)
     if len(broken) > 10:
         click.echo(f"election-bench: and {len(broken) - 10} more such trials", err=True)
     return 1 if broken else 0
@@ -119,16 +186,16 @@ RESULTS = (  # columns of a row that a replay shows
 )
 
 
-def show_report(folder: Path, quiet: bool) -> None:
-    """Build the report and, unless `quiet`, print the summary that ends a run."""
-    from bench.report import build_report, summary_table
-
-    path = build_report(folder)
-    if not quiet:
+def show_summary(folder: Path, path: Path, report: bool) -> None:
+    """Print what ends a run: its table, if a `report` was made, where the result is, and how to look into a trial."""
+    if report:
         from bench.catalogue import console
+        from bench.report import summary_table
 
         console().print(summary_table(folder))
-        click.echo(f"report: {path}")
+    click.echo(f"{'report' if report else 'rows'}: {path}")
+    if kept := stored_events(folder):
+        click.echo(f"one trial: election-bench trace {folder} {kept[0]} -o trial.svg ({len(kept)} are kept)")
 
 
 def how_to_resume(folder: Path) -> str:

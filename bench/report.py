@@ -34,6 +34,7 @@ from bench.analyse import (
     told_fault,
 )
 from bench.answer import RULES, Answer, find_answer
+from bench.events import read_events
 from bench.faults import FAULTS, parse_plan
 from bench.plots import (
     Style,
@@ -43,6 +44,7 @@ from bench.plots import (
     plot_latency_by_n,
     plot_latency_by_share,
     plot_leaderless_by_fault,
+    plot_leaders_by_time,
     plot_messages_by_kind,
     plot_messages_by_n,
     plot_noticing_by_fault,
@@ -53,6 +55,7 @@ from bench.plots import (
     plot_verdicts_by_fault,
     save_figure,
 )
+from bench.store import events_path, stored_events
 from bench.textbook import judge_claims
 
 MOST_OPEN = 40  # a longer table is folded away
@@ -67,6 +70,7 @@ SIGNS = {
     "X": "✖", "8": "⯃", "H": "⬣",
 }  # fmt: skip
 
+Entry = dict[str, Any]  # what the page says of a figure
 Figures = tuple[tuple[Callable[[Results], Figure], str, str], ...]
 
 FIGURES: Figures = (
@@ -210,7 +214,7 @@ def _cells(words: Sequence[str]) -> list[Cell]:
 
 
 def _interval(low: float, high: float) -> str:
-    return "" if np.isnan(low) else f"[{format_ms(low)}–{format_ms(high)}]"
+    return "" if np.isnan(low) or low == high else f"[{format_ms(low)}–{format_ms(high)}]"
 
 
 def _summary_row(name: str, cell: "pd.Series[Any]", fault: str) -> dict[str, Any]:
@@ -234,7 +238,7 @@ def _summary_row(name: str, cell: "pd.Series[Any]", fault: str) -> dict[str, Any
 def _summary_groups(results: Results) -> list[dict[str, Any]]:
     """The summary at the largest common n, a group a fault, as text."""
     groups = []
-    for fault in dict.fromkeys(results.finished["fault"]):
+    for fault in results.ran:
         n = results.largest_n(fault)
         rows = [_summary_row(str(name), cell, fault) for name, cell in results.at(fault, n).iterrows()]
         groups.append({"title": f"{fault_label(fault)}, n = {n}", "fault": fault, "n": n, "rows": rows})
@@ -291,22 +295,46 @@ def _claims(results: Results, stems: set[str]) -> Sheet:
     return Sheet("claims", ("Algorithm", "It is said", "Rule", "Measured", "Verdict", "Figure"), rows)
 
 
-def _draw_figures(results: Results, figures: Figures) -> list[dict[str, str]]:
-    """Write the figures as SVG and PNG, and return what the page says of each."""
-    folder = results.folder / "figures"
-    folder.mkdir(exist_ok=True)
-    entries = []
-    for plot, rows, caption in figures:
-        stem, figure = plot.__name__.removeprefix("plot_"), plot(results)
-        save_figure(figure, folder / stem)
-        encoded = base64.b64encode((folder / f"{stem}.svg").read_bytes()).decode()
-        source = f"data:image/svg+xml;base64,{encoded}"
-        title = figure.texts[0].get_text().replace("\n", " ")
-        entries.append({"stem": stem, "source": source, "alt": title, "caption": caption, "rows": rows})
-    return entries
+def _keep_figure(folder: Path, stem: str, figure: Figure, caption: str, rows: Sequence[str]) -> Entry:
+    """Write a figure as SVG and PNG, and return what the page says of it."""
+    (folder / "figures").mkdir(exist_ok=True)
+    save_figure(figure, folder / "figures" / stem)
+    encoded = base64.b64encode((folder / "figures" / f"{stem}.svg").read_bytes()).decode()
+    title = figure.texts[0].get_text().replace("\n", " ")
+    source = f"data:image/svg+xml;base64,{encoded}"
+    entry = {"stem": stem, "source": source, "alt": title, "caption": caption, "rows": rows}
+    return entry | {"width": f"{6.2 * figure.get_figwidth():.1f}rem"}  # letters of one size in all
 
 
-def _draw_fault_figures(disturbed: Results) -> list[dict[str, str]]:
+def _draw_figures(results: Results, figures: Figures) -> list[Entry]:
+    """Draw and keep figures."""
+    return [
+        _keep_figure(results.folder, plot.__name__.removeprefix("plot_"), plot(results), caption, [rows])
+        for plot, rows, caption in figures
+    ]
+
+
+def _draw_timeline(results: Results) -> list[Entry]:
+    """The leader timeline, of the fault under which two led for longest at once, or else nobody did."""
+    rows = results.undelayed.trials
+    rows = rows[rows["trial"].isin(stored_events(results.folder))]
+    rows = rows.sort_values("n", kind="stable").drop_duplicates(["fault", "algorithm"])
+    if rows.empty:
+        return []
+    spent = rows.groupby("fault", sort=False)[["overlap_s", "leaderless_s"]].sum()
+    rows = rows[rows["fault"] == spent.sort_values(["overlap_s", "leaderless_s"], kind="stable").index[-1]]
+    paths = [events_path(results.folder, trial) for trial in rows["trial"]]
+    figure = plot_leaders_by_time([read_events(path) for path in paths])
+    shown = ", ".join(f"{algorithm_label(row['algorithm'])} {row['trial']}" for _, row in rows.iterrows())
+    caption = (
+        "A bar is a time in which a node took itself to lead; two at once are no error unless they lead the same election. "
+        f"Trials: {shown}; any of them, event by event: election-bench trace results/{results.folder.name} TRIAL."
+    )
+    data = [path.relative_to(results.folder).as_posix() for path in paths]
+    return [_keep_figure(results.folder, "leaders_by_time", figure, caption, data)]
+
+
+def _draw_fault_figures(disturbed: Results) -> list[Entry]:
     """The same for the figures of faults that have something to show."""
     if disturbed.finished.empty:
         return []
@@ -474,6 +502,7 @@ def _context(results: Results) -> dict[str, Any]:
     calibration = sorted((int(n), entry) for n, entry in results.manifest.get("calibration", {}).items())
     figures = [] if head.finished.empty else _draw_figures(head, FIGURES)
     figures += [] if delayed.trials.empty else _draw_figures(delayed, DELAY_FIGURES)
+    figures += _draw_timeline(results)
     faults, answer = _with_faults(results.disturbed), find_answer(results)
     stems = {figure["stem"] for figure in [*figures, *(faults["figures"] if faults else [])]}
     return {
@@ -489,7 +518,7 @@ def _context(results: Results) -> dict[str, Any]:
         "faults": faults,
         "plain": len(results.plain.trials),
         "troubles": _troubles(results.plain),
-        "errors": list(dict.fromkeys(error for error in trials["error"] if error))[:3],
+        "errors": [error for error in trials["error"].unique() if error][:3],
         "facts": _facts(results),
         "command": results.manifest.get("command"),
         "rebuild": "election-bench report " + shlex.quote(f"results/{folder.name}"),
@@ -547,14 +576,14 @@ def summary_table(run: Path) -> Table:
     """
     results = load_results(run.resolve())
     left_out = len(results.trials) - len(results.finished)
-    caption = "Medians, times in ms. Latency: from start or first suspicion to the last agreement."
+    caption = "Medians. Latency: from start or first suspicion to the last agreement."
     caption += (
         f" {left_out:,} of {len(results.trials):,} trials are not averaged; the report says why." if left_out else ""
     )
     caption = caption if len(results.finished) else "No trial finished."
     table = Table(box=rich.box.SIMPLE, padding=0, collapse_padding=True, caption=caption, caption_justify="left")
     table.add_column("", overflow="fold")
-    for heading in ("Messages", "Latency", "95%", "Leaderless", "Elected"):
+    for heading in ("Messages", "Latency, ms", "95 %", "Leaderless, ms", "Elected"):
         table.add_column(heading, justify="right", no_wrap=True)
     groups = _summary_groups(results.headline)
     if rows := _overview_rows(results.disturbed):
@@ -562,8 +591,8 @@ def summary_table(run: Path) -> Table:
     for group in groups:
         table.add_row(f"[bold]{group['title']}[/]")
         for row in group["rows"]:
-            table.add_row(
-                *(row[key] for key in ("algorithm", "messages", "latency", "interval", "leaderless", "elected"))
-            )
+            elected, _, valid = row["elected"].partition("/")
+            told = row["elected"] if elected == valid else f"[bold red]{row['elected']}[/]"
+            table.add_row(*(row[key] for key in ("algorithm", "messages", "latency", "interval", "leaderless")), told)
         table.add_section()
     return table

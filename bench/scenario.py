@@ -3,7 +3,7 @@
 import importlib
 import random
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from hashlib import blake2b
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from algorithms import ALGORITHMS
-from algorithms.model import NEXT, Id, Node, Position, View
+from algorithms.model import NEXT, Id, Node, Port, Position, View
 from algorithms.reelection import Reelection
 from bench.detector import Times, parse_detector
 from bench.faults import Fault, Faults, Plan, make_plan, write_plan
-from bench.topology import TOPOLOGIES, Links, find_graph
+from bench.topology import TOPOLOGIES, Distances, Links, find_graph
 
 ONE_PORT = (NEXT,)
 
@@ -176,7 +176,10 @@ def node_maker(scenario: Scenario, steady: bool = False) -> Callable[[Position, 
         identity = None if anonymous else ids[position]
         links, diameter = world(position, down)
         n = len(ids) - len(down) if knows_n else None
-        ports = ONE_PORT if len(links) == 1 and NEXT in links else tuple(links)
+        if isinstance(links, Distances):
+            ports: Sequence[Port] = links.ports
+        else:
+            ports = ONE_PORT if len(links) == 1 and NEXT in links else tuple(links)
         view = View(identity, ports, n, f"{scenario.seed}/{position}/{incarnation}{suffix}", diameter)
         node = page(view, **parameters)
         node.links, node.key = (

@@ -165,7 +165,7 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
     except ValueError as error:
         raise BadInput(f"--detector: {error}") from None
     blind = [fault for plan in parsed for fault in plan if FAULTS[fault.name].blind]
-    if blind and times is None:
+    if blind and times is None and any(find_algorithm(name).model.pulse is None for name in algorithms):
         raise BadInput(
             f"--faults: the perfect detector never suspects the living, so {blind[0]} needs --detector heartbeat"
         )
@@ -254,6 +254,12 @@ def check_settings(settings: Settings, initiators_given: bool) -> None:
     """
     if initiators_given and settings.initiators == "":
         raise BadInput("--initiators: nobody would start; write all, one, random:K or positions")
+    for name in settings.algorithms:
+        if find_algorithm(name).model.start == "all":
+            if settings.initiators != "all":
+                raise BadInput(f"--initiators: all nodes of {name} start at once; leave it out")
+            if settings.detector != "perfect":
+                raise BadInput(f"--detector: all nodes of {name} start at once; only the perfect one tells all at once")
     free = [name for name in settings.algorithms if find_algorithm(name).model.topology == "any"]
     if settings.topology != "grid" and not free:
         raise BadInput(

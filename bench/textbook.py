@@ -76,8 +76,7 @@ def judge_claims(results: Results) -> list[Judgement]:
 
 def _faults(results: Results) -> list[str]:
     """Cold start and leader crash, as far as they ran; last the leader crash that one node notices."""
-    ran = set(results.headline.finished["fault"])
-    return [fault for fault in results.headline.faults if fault in ran and told_fault(fault) in FAULT_LABELS]
+    return [fault for fault in results.headline.ran if told_fault(fault) in FAULT_LABELS]
 
 
 def _compare(results: Results, fault: str, name: str, others: tuple[str, ...] = CLASSICS) -> tuple[pd.DataFrame, str]:

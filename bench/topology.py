@@ -4,7 +4,7 @@ A page for a ring or a complete graph names its topology; one for any graph is g
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from math import isqrt
@@ -12,8 +12,9 @@ from random import Random
 
 from algorithms.model import NEXT, PREVIOUS, Id, Port, Position
 
-Links = dict[Port, tuple[Position, Port]]  # (position, the link's label there) by port
+Links = Mapping[Port, tuple[Position, Port]]  # (position, the link's label there) by port
 Down = tuple[Position, ...]
+MANY = 1024  # nodes of a complete graph whose links are not all kept: they are listed in another order, then
 
 
 def unidirectional_ring(position: Position, down: Down, ids: tuple[Id, ...], named: bool) -> Links:
@@ -36,8 +37,30 @@ def bidirectional_ring(position: Position, down: Down, ids: tuple[Id, ...], name
     return {NEXT: (after, PREVIOUS), PREVIOUS: (before, NEXT)}
 
 
+class Distances(Mapping[Port, tuple[Position, Port]]):
+    """Links of a node to all others, labelled with their distances, worked out when asked: n nodes hold no n² of them."""
+
+    __slots__ = ("n", "ports", "position")
+
+    def __init__(self, position: Position, n: int) -> None:
+        self.position, self.n, self.ports = position, n, range(1, n)
+
+    def __getitem__(self, port: Port) -> tuple[Position, Port]:
+        if not 0 < port < self.n:
+            raise KeyError(port)
+        return (self.position + port) % self.n, self.n - port
+
+    def __iter__(self) -> Iterator[Port]:
+        return iter(self.ports)
+
+    def __len__(self) -> int:
+        return len(self.ports)
+
+
 def complete(position: Position, down: Down, ids: tuple[Id, ...], named: bool) -> Links:
     """A link to every other live node, labelled with the neighbour's id if `named` (KT1), else with a distance (KT0)."""
+    if not named and not down and len(ids) > MANY:
+        return Distances(position, len(ids))
     n, mine, gone = len(ids), ids[position], {position, *down}
     peers = [peer for peer in range(n) if peer not in gone]
     if named:

@@ -57,14 +57,14 @@ def tell_all(events: list[Event]) -> Iterator[tuple[Event, str]]:
 def write_text(log: Log) -> str:
     """A trial as text, one line an event: time in ms of the measured interval, node, what happened, and which message.
 
-    Messages of the failure detector are left out; what they lead to is told.
+    Heartbeats are left out; what they lead to is told.
     """
     scenario, events = log.scenario, log.quiet_events
     end = f"elected {log.leader}" if log.leader is not None else log.verdict.replace("_", " ")
     head = f"{scenario.algorithm}, n={scenario.n}, {scenario.fault}, {log.engine}, seed {scenario.seed}: {end}"
     lines = [f"{head}, {log.messages} messages, {log.violations} violations"]
     if hidden := len(log.heartbeats):
-        lines.append(f"{hidden} messages of the failure detector are not shown")
+        lines.append(f"{hidden} heartbeats are not shown")
     names = [f"node {position} (id {identity})" for position, identity in enumerate(scenario.ids)]
     width = max(map(len, names))
     for event, words in tell_all(events):
@@ -168,7 +168,7 @@ def run_one(options: Mapping[str, Any]) -> tuple[Log, bool]:
             scenario = make_scenario(settings, algorithm, n, fault, 0, delta)
             engine.run(scenario)  # to warm up, as a run does
             observation = engine.observe(scenario)
-        execution, events = summarise(observation, scenario), tell_events(observation, scenario)
+        execution, events = summarise(observation, scenario), list(tell_events(observation, scenario))
     row, _ = make_row(execution, scenario, "", 0, 0, settings.engine)
     return make_log(events, execution, row, scenario), row.is_broken
 

@@ -21,7 +21,7 @@ class Trial(msgspec.Struct, kw_only=True):
         leader term: id and term agreed on.
         violations: leaders too many: for each key, nodes that led it while another did; of pages with terms and
             majorities, nodes that ever led a term which another led.
-        within_model: whether what happened was inside what the algorithm declares.
+        within_model: whether what happened was inside what the algorithm declares, bad luck where it may fail excluded.
         max_hop_s false_suspicions delta_s: slowest delivery, suspicions of the living, bound on one hop in force.
         faults_planned faults_fired: how many; fired ones hit a live target.
         fault_log: what was done, at whom, in which role, and when (s after counting began).

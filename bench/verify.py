@@ -12,11 +12,11 @@ import msgspec
 
 from algorithms import ALGORITHMS
 from algorithms.model import Id, Node, Position
-from bench.diagram import Arrow, Mark, Picture, draw_space_time
 from bench.engines.explore import (
     ENDLESS,
     SAVED,
     Delivery,
+    Found,
     Move,
     Recover,
     State,
@@ -28,7 +28,6 @@ from bench.engines.explore import (
     is_quiet,
 )
 from bench.events import Span
-from bench.plots import save_figure
 from bench.scenario import Scenario, choose_ids, choose_initiators, find_algorithm, trial_seed
 from bench.settings import BadInput, collect_parameters, split_words, whole_number
 
@@ -46,6 +45,7 @@ class Step(msgspec.Struct):
         sends: target and text of each message that it sent.
         elected: whom it elected.
         crashed: whether it is no more.
+        back: whether it came back.
     """
 
     label: str
@@ -55,6 +55,7 @@ class Step(msgspec.Struct):
     sends: list[tuple[Position, str]]
     elected: list[Id]
     crashed: bool
+    back: bool = False
 
 
 class Way(msgspec.Struct):
@@ -109,7 +110,7 @@ def tell(system: System, state: State, move: Move) -> Step:
         case Trust(position=source):
             step.what = f"trusts {source} again"
         case Recover():
-            step.what = "comes back"
+            step.what, step.back = "comes back", True
         case Timer(name=name):
             step.what = f"waits no longer (timer {name})"
         case _:
@@ -232,14 +233,19 @@ def write_trace(way: Way, ids: Sequence[Id]) -> str:
 
 def draw_way(way: Way, ids: Sequence[Id], title: str, stem: Path) -> None:
     """The space-time diagram of an execution as `stem`.svg and `stem`.png; time is counted in steps."""
+    from bench.diagram import Arrow, Mark, Picture, draw_space_time
+    from bench.plots import save_figure
+
     marks, arrows, flying = [], list[Arrow](), dict[tuple[Position, Position], list[Arrow]]()
     for time, step in enumerate(way.steps, 1):
-        if step.what == "comes back":  # what was sent to it before is lost
-            flying = {link: arrows for link, arrows in flying.items() if link[1] != step.position}
+        if step.back:
+            flying = {
+                link: sent for link, sent in flying.items() if link[1] != step.position
+            }  # to the dead it was lost
         if step.source >= 0 and flying.get((step.source, step.position)):
             flying[step.source, step.position].pop(0).arrived = time
         elects = "leads" if step.elected[-1:] == [ids[step.position]] else "elect" if step.elected else ""
-        kind = "crash" if step.crashed else elects or step.what.split()[0]
+        kind = "crash" if step.crashed else elects or ("recover" if step.back else step.what.split()[0])
         text = f"elects {step.elected[-1]}" if step.elected else "" if step.source >= 0 else step.what
         marks.append(Mark(step.position, time, kind, re.sub(r"waits no longer \(timer (.*)\)", r"\1 timeout", text)))
         for target, what in step.sends:
@@ -247,7 +253,12 @@ def draw_way(way: Way, ids: Sequence[Id], title: str, stem: Path) -> None:
             arrows.append(arrow)
             flying.setdefault((step.position, target), []).append(arrow)
     lanes = [f"node {p} (id {identity})" for p, identity in enumerate(ids)]
-    down = [Span(mark.position, mark.time, len(way.steps) + 1, "down") for mark in marks if mark.kind == "crash"]
+    last, down = len(way.steps) + 1, list[Span]()
+    for time, step in enumerate(way.steps, 1):
+        if step.crashed:
+            later = enumerate(way.steps[time:], time + 1)
+            returns = (then for then, other in later if other.back and other.position == step.position)
+            down.append(Span(step.position, time, next(returns, last), "down"))
     picture = Picture(lanes=lanes, marks=marks, arrows=arrows, title=title, subtitle=way.fault, spans=down)
     save_figure(draw_space_time(picture), stem)
 
@@ -360,7 +371,7 @@ def command_for(question: Question, algorithm: str, ids: tuple[Id, ...], schedul
 def describe_coverage(question: Question, system: System) -> str:
     """What was looked at, in words."""
     recoveries = min(question.recoveries, question.crashes)
-    crashes = min(question.crashes, system.n - 1 + recoveries)
+    crashes = min(question.crashes, system.model.spares(system.n) + recoveries)
     words = ["every order of messages"]
     words += (
         [f"up to {crashes} crash{'es' if crashes > 1 else ''}, between and inside events"] if crashes else ["no crash"]
@@ -371,19 +382,26 @@ def describe_coverage(question: Question, system: System) -> str:
         words += ["timers at any time"]
     elif any(isinstance(event, Timer) for event in system.events.things):
         words += ["timers only when nothing is in flight, in the order in which they are due"]
-    words += [f"at most {system.epochs} elections"] if system.epochs else []
-    words += ["heartbeats left out"] if system.endless else []
+    words += [f"at most {system.epochs} election{'s' if system.epochs > 1 else ''}"] if system.epochs else []
+    words += ["heartbeats left out" if system.late else "delays drawn the same each time"] if system.endless else []
     return ", ".join(words)
 
 
 def report_witness(question: Question, system: System, way: Way, write: Callable[[str], None]) -> int:
-    """Tell an execution that went wrong, draw it, and say how to replay it; returns 1, or 0 outside the page's model."""
+    """Tell an execution that went wrong, draw it, and say how to replay it; returns 1, or 0 outside the page's model.
+
+    Raises:
+        BadInput: if the witness cannot be written.
+    """
     algorithm, ids = system.scenario.algorithm, system.ids
     promised = not question.late or find_algorithm(algorithm).model.timing != "synchronous"
     if not promised:
         write("      the page does not promise otherwise: its model is synchronous, and here timers may be late")
     stem = question.out / f"{algorithm.rpartition(':')[2]}-n{len(ids)}"
-    question.out.mkdir(parents=True, exist_ok=True)
+    try:
+        question.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--out: cannot write the witness to {str(question.out)!r}: {error.strerror}") from None
     trace, command = write_trace(way, ids), command_for(question, algorithm, ids, way.schedule)
     write(trace)
     stem.with_suffix(".txt").write_text(f"{trace}\n\n{command}\n")
@@ -421,13 +439,24 @@ def answer(question: Question, write: Callable[[str], None] = click.echo) -> int
     return code
 
 
+def describe_finding(system: System, found: Found) -> tuple[str, str]:
+    """What holds of a system in which nothing wrong was found, and in how many states that was seen, in words."""
+    ways = f"{found.states:,} states, {found.steps:,} steps"
+    if not found.exhausted:
+        return "nothing wrong so far", ways
+    safe = "" if system.model.safety == "eventual" else "safe"
+    if not system.endless:
+        ways += f", {found.ends:,} ends, longest execution {found.longest}"
+        return "safe, and every execution ends with one leader", ways
+    lasting = "every execution comes to one leader, again and again" if system.settles else ""
+    return ", and ".join(filter(None, (safe, lasting))) or "nothing to be judged", ways
+
+
 def look_everywhere(question: Question, system: System, head: str, write: Callable[[str], None]) -> int:
     """Search one system and say what was found; returns the exit code."""
     found = explore(system, question.limit)
     if not found.fault:
-        ending = "" if system.endless else ", and every execution ends with one leader"
-        kept = f"safe{ending}" if found.exhausted else "nothing wrong so far"
-        ways = f"{found.states:,} states, {found.steps:,} steps, {found.ends:,} ends, longest execution {found.longest}"
+        kept, ways = describe_finding(system, found)
         write(f"{head}: {kept} ({ways})")
         coverage = describe_coverage(question, system)
         if not found.exhausted:

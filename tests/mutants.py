@@ -48,8 +48,10 @@ CHANG_ROBERTS, RANDOMIZED = "ring.chang_roberts", "complete.randomized"
 LELANN, HIRSCHBERG_SINCLAIR, FRANKLIN = "ring.lelann", "ring.hirschberg_sinclair", "ring.franklin"
 DOLEV_KLAWE_RODEH, PETERSON = "ring.dolev_klawe_rodeh", "ring.peterson"
 HIGHAM_PRZYTYCKA, ITAI_RODEH = "ring.higham_przytycka", "ring.itai_rodeh"
+ZOOKEEPER_FLE, PAXOS, VIEWSTAMPED = "quorum.zookeeper_fle", "quorum.paxos", "quorum.viewstamped"
 RAFT, OMEGA = "quorum.raft", "omega.omega"
 AFEK_GAFNI, INVITATION = "complete.afek_gafni", "complete.invitation"
+SUBLINEAR = "complete.sublinear"
 ECHO_EXTINCTION, FLOOD_MAX = "graph.echo_extinction", "graph.flood_max"
 
 MUTANTS = (
@@ -465,4 +467,110 @@ MUTANTS = (
         "return epoch",
         "late",
     ),
+    twice(SUBLINEAR, "a rank is told twice", "self.send(port, Rank(self.rank))", "claims"),
+    without(SUBLINEAR, "referees are silent", "self.send(port, Best(best))", "claims"),
+    Mutant(
+        SUBLINEAR,
+        "one referee is not asked",
+        "in self.rng.sample(self.ports, _referees(self.n)):",
+        "in self.rng.sample(self.ports, _referees(self.n))[1:]:",
+        "claims",
+    ),
+    Mutant(SUBLINEAR, "a candidate is not its own referee", "[self.rank, *(rank for", "[0, *(rank for", "agreement"),
+    Mutant(SUBLINEAR, "ties go to all", "if ranks.count(max(ranks)) == 1 else 0", "", "agreement"),
+    Mutant(SUBLINEAR, "the beaten win", "elif self.beaten:", "elif False:", "agreement"),
+    Mutant(SUBLINEAR, "rounds are one", 'self.set_timer("answer", ROUND)', 'self.set_timer("answer", 0)', "agreement"),
+    Mutant(
+        SUBLINEAR,
+        "it decides before it is answered",
+        'self.set_timer("decide", 2 * ROUND)',
+        'self.set_timer("decide", ROUND / 4)',
+        "agreement",
+    ),
+    Mutant(SUBLINEAR, "who is no candidate does not know", "self.decline()\n            return", "return", "agreement"),
+    Mutant(SUBLINEAR, "the one before wins", "self.elect(0)", "self.elect(1)", "agreement"),
+    without(
+        ZOOKEEPER_FLE,
+        "a vote is not told",
+        "self.vote = vote\n        self.broadcast(Notification(self.epoch, *vote, True))",
+        "claims",
+    ),
+    twice(ZOOKEEPER_FLE, "a vote is told twice", "self.broadcast(Notification(self.epoch, *vote, True))", "claims"),
+    Mutant(ZOOKEEPER_FLE, "the worst vote is taken over", "if vote > self.vote:", "if vote < self.vote:", "claims"),
+    Mutant(ZOOKEEPER_FLE, "nobody waits for a better vote", "self.patience * self.finalize_wait", "0", "claims"),
+    Mutant(ZOOKEEPER_FLE, "a minority decides", "others + 1 > self.n // 2", "others + 2 > self.n // 2", "minority"),
+    without(ZOOKEEPER_FLE, "who follows does not say so", "self.send(leader, FollowerInfo(self.epoch))", "claims"),
+    twice(ZOOKEEPER_FLE, "who follows says so twice", "self.send(leader, FollowerInfo(self.epoch))", "claims"),
+    without(ZOOKEEPER_FLE, "the leader keeps it to itself", "self.broadcast(LeaderInfo(self.epoch))", "claims"),
+    Mutant(
+        ZOOKEEPER_FLE,
+        "who is woken votes for another",
+        "max(vote, (self.accepted, self.id))",
+        "vote if vote[1] else (self.accepted, self.id)",
+        "claims",
+    ),
+    Mutant(ZOOKEEPER_FLE, "the dead keep their votes", "elif port == self.vote[1] or", "elif", "resilience"),
+    Mutant(PAXOS, "ballots are not unique", "* self.n + rank", "* self.n", "agreement"),
+    twice(PAXOS, "all are asked twice", "self.broadcast(Prepare(self.ballot))"),
+    Mutant(
+        PAXOS,
+        "a ballot is not higher",
+        "(self.promised // self.n + 1) * self.n",
+        "(self.promised // self.n) * self.n",
+        "claims",
+    ),
+    Mutant(PAXOS, "nothing is promised", "self.send(port, Promise(msg.ballot))", "pass"),
+    twice(PAXOS, "a promise is said twice", "self.send(port, Promise(msg.ballot))"),
+    Mutant(PAXOS, "a minority is enough", "others + 1 > self.n // 2", "others + 2 > self.n // 2", "minority"),
+    without(PAXOS, "the leader keeps it to itself", "self.broadcast(Accept(self.ballot))"),
+    Mutant(PAXOS, "promises are not noted", "self.promises.add(port)", "pass"),
+    Mutant(PAXOS, "everybody elects itself", "self.elect(port, msg.ballot)", "self.elect(self.id, msg.ballot)"),
+    Mutant(
+        PAXOS,
+        "a suspicion is ignored",
+        "not self.promised or port == self.owner() or stranded",
+        "not self.promised or stranded",
+        "claims",
+    ),
+    without(VIEWSTAMPED, "nobody hears who leaves", "self.broadcast(StartViewChange(view))"),
+    twice(VIEWSTAMPED, "who leaves says so twice", "self.broadcast(StartViewChange(view))"),
+    Mutant(
+        VIEWSTAMPED,
+        "one does not hear who leaves",
+        "self.broadcast(StartViewChange(view))",
+        "[self.send(port, StartViewChange(view)) for port in self.ports[1:]]",
+    ),
+    Mutant(
+        VIEWSTAMPED,
+        "who hears of a view does not leave for it",
+        "self.change(msg.view)\n        if msg.view < self",
+        "self.enter(msg.view)\n        if msg.view < self",
+    ),
+    Mutant(
+        VIEWSTAMPED,
+        "another is told",
+        "self.primary(), DoViewChange(self.view_number))\n\n",
+        "self.ports[0], DoViewChange(self.view_number))\n\n",
+    ),
+    Mutant(
+        VIEWSTAMPED,
+        "the primary is told again and again",
+        "self.told = True\n        if self.primary",
+        "if self.primary",
+    ),
+    Mutant(
+        VIEWSTAMPED,
+        "there is a gap between views",
+        "stranded:\n            self.change(self.view_number + 1)",
+        "stranded:\n            self.change(self.view_number + 2)",
+        "claims",
+    ),
+    without(VIEWSTAMPED, "the primary keeps it to itself", "self.broadcast(StartView(self.view_number))"),
+    Mutant(
+        VIEWSTAMPED,
+        "everybody elects itself",
+        "self.elect(port, self.view_number)",
+        "self.elect(self.id, self.view_number)",
+    ),
+    Mutant(VIEWSTAMPED, "the old primary stays", "or port == self.primary()", "", "claims"),
 )

@@ -5,7 +5,7 @@ import time
 
 import msgspec
 
-from algorithms.model import Announcement, Message, Model, Node, Port
+from algorithms.model import Announcement, Message, Model, Node, Periodic, Port, Pulse
 from algorithms.ring.chang_roberts import ChangRoberts, Election
 
 MODEL = Model(
@@ -15,6 +15,10 @@ MODEL = Model(
 
 class Ping(Message, frozen=True):
     value: int
+
+
+class Beat(Periodic, frozen=True):
+    pass
 
 
 class Bulk(Announcement, frozen=True):
@@ -98,6 +102,32 @@ class TwoLeaders(Raises):
 
     def on_ping(self, port: Port, msg: Ping) -> None:
         msgspec.structs.asdict(msg)
+
+
+class Stubborn(Node):
+    """Trusts itself alone, and says so for ever."""
+
+    model = Model(
+        topology="complete",
+        timing="partially synchronous",
+        channels="lossy",
+        failures="crash",
+        knows=("n", "neighbours"),
+        safety="eventual",
+        pulse=Pulse(period=lambda parameters: 1, timeout=lambda parameters: 1),
+    )
+    messages = (Beat,)
+
+    def on_start(self) -> None:
+        self.elect(self.id)
+        self.set_timer("beat", 1)
+
+    def on_timeout(self, name: str) -> None:
+        self.broadcast(Beat())
+        self.set_timer("beat", 1)
+
+    def on_beat(self, port: Port, msg: Beat) -> None:
+        pass
 
 
 class Turns(Raises):

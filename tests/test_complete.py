@@ -1,18 +1,24 @@
-"""Complete graphs: captures within their bounds in every schedule, groups that part and merge."""
+"""Complete graphs: captures within bounds in every schedule, groups that part and merge, elections that may fail."""
 
+import sys
+from math import log, sqrt
 from random import Random
+from statistics import fmean, stdev
 
 import pytest
 
 from algorithms import ALGORITHMS
 from algorithms.complete.invitation import Invitation
-from algorithms.model import Message
+from algorithms.complete.sublinear import Best, Rank
+from algorithms.model import Message, Send, View
 from bench.complexity import check_trial
 from bench.conformance import relabel
 from bench.engines.simulate import Simulate
 from bench.faults import parse_plan
-from bench.observe import make_row
+from bench.observe import Execution, Monitor, judge, make_row
 from bench.scenario import Scenario
+from bench.settings import BadInput, make_settings
+from bench.topology import Distances, complete
 from bench.trial import Trial
 
 
@@ -103,3 +109,97 @@ def test_a_member_is_invited_through_its_coordinator() -> None:
     execution = Simulate().run(plan, observe)
     assert make_row(execution, plan, "", 0, 0, "")[0].verdict == "elected"
     assert passed
+
+
+@pytest.mark.parametrize(("n", "mean"), [(256, 1686), (1024, 4686), pytest.param(4096, 12310, marks=pytest.mark.slow)])
+def test_the_mean_of_sublinear(n: int, mean: int) -> None:
+    """2nps messages on average; each trial 2s a candidate exactly, and the one that is elected won everywhere."""
+    claimed = ALGORITHMS["sublinear"].claims.all.mean.value
+    assert claimed is not None
+    assert claimed(n, n) == pytest.approx(mean, abs=0.5)
+    totals = []
+    for seed in range(100_000 // n if n < 1000 else 16):
+        checked = check_trial(Simulate(), scenario("sublinear", tuple(range(1, n + 1)), seed=seed))
+        assert checked.wrong == [], seed
+        assert (checked.row.verdict, checked.row.causal_depth, checked.row.announcements) == ("elected", 2, 0)
+        totals.append(checked.row.messages)
+    assert abs(fmean(totals) - mean) <= 4 * stdev(totals) / sqrt(len(totals)) + 0.5
+
+
+def test_nobody_may_be_elected_and_that_is_no_error() -> None:
+    """With two nodes nobody is a candidate once in (1 - p)^2, and a rank out of 16 is drawn twice now and then."""
+    verdicts = []
+    for seed in range(600):
+        row, kinds = kinds_of(scenario("sublinear", (1, 2), seed=seed))[::-1]
+        verdicts.append(row.verdict)
+        assert (row.within_model, row.is_broken, row.violations) == (row.verdict == "elected", False, 0)
+        candidates = kinds["Rank"]
+        assert row.verdict == "elected" if candidates == 1 else candidates == 2 or row.verdict == "no_leader"
+    chance = log(2)
+    nobody = (1 - chance) ** 2 + chance**2 / 16
+    assert set(verdicts) == {"elected", "no_leader"}
+    assert abs(verdicts.count("no_leader") / 600 - nobody) <= 4 * sqrt(nobody * (1 - nobody) / 600)
+
+
+def test_an_implicit_election_is_judged_by_who_declares_itself() -> None:
+    for minds, implicit, verdict in (
+        ((1, 0, 0), True, "elected"),
+        ((0, 0, 0), True, "no_leader"),
+        ((1, 2, 0), True, "split"),
+        ((1, None, 0), True, "split"),
+        ((0, 1, 1), True, "split"),  # who is pointed at says no
+        ((1, 0, 0), False, "split"),
+    ):
+        execution = Execution(monitor=Monitor((1, 2, 3), ALGORITHMS["sublinear"].model), live=(0, 1, 2))
+        for position, leader in enumerate(minds):
+            if leader is not None:
+                execution.monitor.elect(0, position, leader, 1, 0)
+        assert judge(execution, (1, 2, 3), implicit).verdict == verdict, minds
+
+
+def test_who_starts_late_is_not_elected() -> None:
+    node = ALGORITHMS["sublinear"](View(None, (1, 2), 3, "seed"))
+    node.deliver(1, 1, (1, ()), Rank(5))
+    node.fire("answer")
+    node.deliver(2, 2, (1, ()), Rank(7))
+    assert [(it.port, it.msg) for it in node.effects if isinstance(it, Send)] == [(1, Best(5)), (2, Best(0))]
+
+
+def test_all_elect_anew_when_anybody_is_gone() -> None:
+    seen = set()
+    for seed in range(40):
+        for fault in ("leader-crash", "crash:random=1"):
+            row, _ = kinds_of(scenario("sublinear", tuple(range(1, 9)), seed=seed, faults=parse_plan(fault)))[::-1]
+            assert (row.verdict == "elected") == row.within_model
+            assert row.violations == 0
+            seen.add((row.verdict, row.epochs))
+    assert ("elected", 1) in seen
+
+
+def test_everybody_starts_at_once() -> None:
+    options = {"algorithms": "bully,sublinear", "nodes": "4", "faults": "none", "trials": "1"}
+    with pytest.raises(BadInput, match="--initiators: all nodes of sublinear start at once"):
+        make_settings(options | {"initiators": "one"}, "")
+    with pytest.raises(BadInput, match="--detector: all nodes of sublinear start at once"):
+        make_settings(options | {"detector": "heartbeat"}, "")
+
+
+def test_links_of_a_complete_graph_are_worked_out_when_asked() -> None:
+    for position in range(5):
+        links = Distances(position, 5)
+        assert dict(links) == complete(position, (), (5, 4, 3, 2, 1), False)
+        assert dict(links) == {port: ((position + port) % 5, 5 - port) for port in range(1, 5)}
+        assert all(
+            complete(peer, (), (5, 4, 3, 2, 1), False)[back] == (position, port) for port, (peer, back) in links.items()
+        )
+        with pytest.raises(KeyError):
+            links[0]
+    assert sys.getsizeof(complete(0, (), tuple(range(1, 65_537)), False)) < 100
+
+
+@pytest.mark.slow
+def test_sixty_five_thousand_nodes() -> None:
+    n = 65_536
+    checked = check_trial(Simulate(), scenario("sublinear", tuple(range(1, n + 1))))
+    assert (checked.wrong, checked.row.verdict) == ([], "elected")
+    assert checked.row.messages < 2 * n

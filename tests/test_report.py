@@ -12,28 +12,39 @@ import msgspec
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.image import imread
+from matplotlib.patches import Rectangle
 from rich.console import Console
 
 from algorithms import ALGORITHMS
 from bench.analyse import (
     HEARTBEATS,
+    ONE_STARTS,
     Results,
     count_kinds,
+    delay_slopes,
     find_headlines,
     judge_faults,
+    link_delay,
     load_results,
     measure_faults,
     median_interval,
     predict,
     share_interval,
 )
+from bench.answer import find_answer
+from bench.engines.recording import record
+from bench.events import make_log, read_events, write_events
+from bench.faults import parse_plan
 from bench.plots import (
     COLOURS,
     MARKERS,
     algorithm_style,
+    plot_latency_by_delay,
     plot_latency_by_n,
     plot_latency_by_share,
     plot_leaderless_by_fault,
+    plot_leaders_by_time,
     plot_messages_by_kind,
     plot_messages_by_n,
     plot_noticing_by_fault,
@@ -41,10 +52,13 @@ from bench.plots import (
     plot_phases_by_algorithm,
     plot_phases_by_fault,
     plot_traffic_by_fault,
+    plot_verdicts_by_fault,
     save_figure,
 )
 from bench.report import FAULT_FIGURES, FIGURES, SIGNS, VERDICT_FIGURES, build_report, summary_table
-from bench.textbook import CLASSICS
+from bench.scenario import Scenario
+from bench.store import events_path
+from bench.textbook import CLAIMS, CLASSICS, judge_claims
 from bench.trial import SCHEMA, Trial
 
 KINDS = {"bully": ("Election", "Ok", "Coordinator"), "chang_roberts": ("Election", "Leader")}
@@ -104,6 +118,14 @@ def grid(algorithms: tuple[str, ...] = ("bully", "chang_roberts"), trials: int =
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     return write_run(tmp_path / "results" / "small", grid())
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run with its report."""
+    folder = write_run(tmp_path_factory.mktemp("built") / "results" / "small", grid())
+    build_report(folder)
+    return folder
 
 
 def read(folder: Path, rows: list[Trial], **manifest: Any) -> Results:
@@ -273,27 +295,18 @@ def test_theory_is_drawn_where_the_numbers_are(small: Path) -> None:
     assert ends == {63, 23, 29.74, 44} | bounds  # Bully's three coincide and are drawn once
 
 
-def test_the_same_rows_give_the_same_bytes(small: Path) -> None:
-    page = build_report(small)
-    files = sorted((small / "figures").iterdir())
-    assert [file.name for file in files] == sorted(f"{stem}.{kind}" for stem in STEMS for kind in ("svg", "png"))
-    before = [page.read_bytes(), *(file.read_bytes() for file in files)]
-    build_report(small)
-    assert [page.read_bytes(), *(file.read_bytes() for file in files)] == before
-
-
-def test_the_page_stands_alone_and_holds_everything(small: Path) -> None:
-    page = build_report(small)
-    text = page.read_text()
-    assert page == small / "report.html"
+def test_the_page_stands_alone_and_holds_everything(built: Path) -> None:
+    text = (built / "report.html").read_text()
+    files = sorted(file.name for file in (built / "figures").iterdir())
+    assert files == sorted(f"{stem}.{kind}" for stem in STEMS for kind in ("svg", "png"))
     assert "http://" not in text
     assert "https://" not in text
     assert text.count("data:image/svg+xml;base64,") == len(STEMS)
     for stem in STEMS:
         assert f'href="figures/{stem}.svg"' in text
-        assert "http" not in (small / "figures" / f"{stem}.svg").read_text().split("<defs>", 1)[1]
+        assert "http" not in (built / "figures" / f"{stem}.svg").read_text().split("<defs>", 1)[1]
     assert "election-bench report results/small" in text
-    assert all(sentence in text for sentence in find_headlines(load_results(small)))
+    assert all(sentence in text for sentence in find_headlines(load_results(built)))
     assert "Nothing: every trial came to rest" in text
 
 
@@ -323,21 +336,25 @@ def test_the_largest_n_is_one_that_all_reached(tmp_path: Path) -> None:
     assert read(tmp_path / "r", rows).largest_n("none") == 8
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [make_trial(0)],
-        [make_trial(0, "my.own:Page", fault="leader-crash")],
-        [make_trial(0, n=1, messages=0, elect_s=0.0, agree_s=0.0, leaderless_s=0.0)],
-        [make_trial(0, verdict="split", elect_s=None, agree_s=None, quiet_s=None)],
-        [make_trial(0), make_trial(1, fault="leader-crash", stop="horizon", verdict="unknown")],
-        [make_trial(0, fault="crash:rank=1"), make_trial(1, fault="crash:rank=2"), make_trial(2, fault="crash:random=2")],
-        [make_trial(0, fault="pause:leader,for=1s", stop="horizon", verdict="unknown"), make_trial(1)],
-        [make_trial(0, fault="leader-crash+loss:0.02", leaderless_s=0.0, detect_s=None, elect_s=None, quiet_s=None)],
-        [make_trial(0, fault="cascade:2", faults_fired=0), make_trial(1, "ring", fault="cascade:2")],
-        [make_trial(0, fault="none", detector="heartbeat:period=50ms,timeout=250ms", wall_s=None)],
-    ],
-)  # fmt: skip
+ODD = [
+    [make_trial(0, "my.own:Page", fault="leader-crash")],
+    [make_trial(0, fault="leader-crash+loss:0.02", leaderless_s=0.0, detect_s=None, elect_s=None, quiet_s=None)],
+    [make_trial(0, n=1, messages=0, elect_s=0.0, agree_s=0.0, leaderless_s=0.0), make_trial(1, fault="delay:5ms", n=1)],
+]
+ODDER = [
+    [make_trial(0)],
+    [make_trial(0, verdict="split", elect_s=None, agree_s=None, quiet_s=None)],
+    [make_trial(0), make_trial(1, fault="leader-crash", stop="horizon", verdict="unknown")],
+    [make_trial(0, fault="crash:rank=1"), make_trial(1, fault="crash:rank=2"), make_trial(2, fault="crash:random=2")],
+    [make_trial(0, fault="pause:leader,for=1s", stop="horizon", verdict="unknown"), make_trial(1)],
+    [make_trial(0, fault="cascade:2", faults_fired=0), make_trial(1, "ring", fault="cascade:2")],
+    [make_trial(0, fault="none", detector="heartbeat:period=50ms,timeout=250ms", wall_s=None)],
+    [make_trial(0, cpu_s=None, max_rss_kb=None, ctx_switches=None, wall_s=None)],
+    [make_trial(number, fault=f"delay:{number}ms") for number in range(1, 4)],
+]
+
+
+@pytest.mark.parametrize("rows", [*ODD, *(pytest.param(rows, marks=pytest.mark.slow) for rows in ODDER)])
 def test_small_and_odd_runs_have_a_report(tmp_path: Path, rows: list[Trial]) -> None:
     folder = write_run(tmp_path / "r", rows)
     text = build_report(folder).read_text()
@@ -506,12 +523,10 @@ def test_an_error_of_ours_is_told_from_a_result(tmp_path: Path) -> None:
     assert row_of(text, "answers", "Bully")[-1] == "all 1"
     assert row_of(text, "answers", "Ring")[-1] == "0 of 1: not pause:leader, for=600ms"
     rows.append(noticed(4, fault=PAUSE, violations=2))
-    text = build_report(write_run(tmp_path / "s", rows)).read_text()
-    assert (
-        "1 trial broke a promise of the model, an error of ours: Bully under pause:leader,for=600ms · heartbeats"
-        in text
-    )
-    assert row_of(text, "verdicts", "Bully")[-2:] == ["✗ 1 broken", "4"]
+    results = read(tmp_path / "s", rows)
+    told = "1 trial broke a promise of the model, an error of ours: Bully under pause:leader,for=600ms · heartbeats"
+    assert find_headlines(results)[-1] == told
+    assert plot_verdicts_by_fault(results).texts[0].get_text().replace("\n", " ") == told
 
 
 def test_the_figures_of_faults_show_every_trial(tmp_path: Path) -> None:
@@ -535,7 +550,7 @@ def test_the_figures_of_faults_show_every_trial(tmp_path: Path) -> None:
     assert [axis.get_title(loc="left") for axis in plot_phases_by_fault(results).axes] == ["Bully", "Chang–Roberts"]
 
 
-def test_a_run_with_faults_says_more(tmp_path: Path) -> None:
+def test_a_run_with_faults_says_more_and_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "results" / "r", with_faults())
     page = build_report(folder)
     text = page.read_text()
@@ -550,8 +565,12 @@ def test_a_run_with_faults_says_more(tmp_path: Path) -> None:
     assert [page.read_bytes(), *(file.read_bytes() for file in files)] == before
 
 
-def test_a_run_without_faults_says_nothing_of_them(small: Path) -> None:
-    text = build_report(small).read_text()
+def test_a_run_without_faults_says_nothing_of_them(built: Path) -> None:
+    text = (built / "report.html").read_text()
+    robust = row_of(text, "claims", "Lamport", "“robust”")
+    assert robust[3].startswith("not measured in this run: run election-bench run -a bully,ring")
+    assert robust[4:] == ["– not measured", ""]
+    assert 'href="#latency_by_n"' in text
     assert "When things fail" not in text
     assert not any(f'id="{word}"' in text for word in (*FAULT_STEMS, "verdicts", "costs"))
 
@@ -573,3 +592,148 @@ def test_the_terminal_tells_of_faults_in_a_few_lines(tmp_path: Path) -> None:
     assert "…" not in text
     assert text.count("Chang–Roberts") == 2
     assert [line.split()[-1] for line in text.splitlines() if "pause:leader" in line] == ["6/6"]
+
+
+def crashes(algorithm: str, leaderless: float, messages: int, first: int, **changes: Any) -> list[Trial]:
+    """Three leader crashes that differ by a thousandth, and a cold start."""
+    rows = [
+        make_trial(
+            first + k, algorithm, fault="leader-crash", leaderless_s=leaderless * (1 + k / 1e3), messages=messages
+        )
+        for k in range(3)
+    ]
+    return [*rows, make_trial(first + 3, algorithm, **changes)]
+
+
+def test_the_recommendation_follows_its_rules(tmp_path: Path) -> None:
+    fast, slow = crashes("ring", 0.010, 128, 0), crashes("bully", 0.120, 56, 4)
+    answer = find_answer(read(tmp_path / "a", [*fast, *slow]))
+    assert answer is not None
+    assert answer.reason == (
+        "Take Ring: of the 2 that elected a leader in every cold start and leader crash, "
+        "it is without a leader for the shortest time, 10.0 ms at n = 8 (leader crash), with 128 messages"
+    )
+    near = crashes("chang_roberts", 0.010, 24, 8)
+    answer = find_answer(read(tmp_path / "b", [*fast, *slow, *near]))
+    assert answer is not None
+    assert answer.chosen == "chang_roberts"  # as fast as Ring, with fewer messages
+    assert answer.reason.endswith("no worse than Ring, with 24 messages, the fewest of these")
+    failing = crashes("chang_roberts", 0.010, 24, 8, verdict="no_leader")
+    answer = find_answer(read(tmp_path / "c", [*fast, *slow, *failing]))
+    assert answer is not None
+    assert answer.chosen == "ring"
+    split = [noticed(12, "ring", fault=HALVES, verdict="split", within_model=False), noticed(13, fault=HALVES)]
+    answer = find_answer(read(tmp_path / "d", [*fast, *slow, *split]))
+    assert answer is not None
+    assert "it alone is safe under 3 of 3 faults, without a leader for 120 ms" in answer.reason
+    assert answer.table["unsafe"].to_dict() == {"ring": [HALVES + HEARTBEATS], "bully": []}
+    two = [make_trial(0, violations=2), make_trial(1, "ring", verdict="split")]
+    answer = find_answer(read(tmp_path / "e", two))
+    assert answer is not None
+    assert answer.chosen is None
+    assert answer.reason.startswith("None can be recommended")
+
+
+def judged(results: Results) -> dict[tuple[str, str], str]:
+    return {(claim.algorithm, claim.says): verdict for claim, _, verdict in judge_claims(results)}
+
+
+def textbook(**changes: Any) -> list[Trial]:
+    """Rows of the five classics at three sizes, with counts of the theorem, delays and a fault."""
+    rows: list[Trial] = []
+    cells = [(name, n, fault) for n in (4, 8, 16) for fault in ("none", "leader-crash") for name in CLASSICS]
+    cells += [(name, 8, f"delay:{ms}ms") for ms in (2, 5, 20) for name in CLASSICS]
+    for name, n, fault in cells:
+        live = n - (fault == "leader-crash")
+        lines = predict(name, "none" if "delay" in fault else fault, "all", [n])
+        hops = {"ring": 2 * n, "chang_roberts": 2 * n}.get(name, 2) * (
+            1e-3 + max(0.0, np.nan_to_num(link_delay(fault)))
+        )
+        counts = {
+            "messages": round(lines["mean"].item()),
+            "max_sent_by_node": 2 * live,
+            "elect_s": hops,
+            "agree_s": 0.0,
+        }
+        planned: dict[str, Any] = {"faults_planned": int(fault != "none"), "faults_fired": int(fault != "none")}
+        if "delay" in fault:
+            planned |= {"ids": ",".join(map(str, range(1, n + 1))), "initiators": ",".join(map(str, range(n)))}
+        if name == "lamport":
+            counts["leader"] = len(rows) % n + 1
+        rows += [make_trial(len(rows), name, n, fault, **(counts | planned | changes)) for _ in range(3)]
+    return rows
+
+
+def test_claims_are_judged_by_their_rules(tmp_path: Path) -> None:
+    results = read(tmp_path / "r", textbook())
+    found = judged(results)
+    assert len(found) == len(CLAIMS) == 12
+    assert found["ring", "less traffic than Bully"] == "refuted"
+    assert found["ring", "slow where latency is high"] == "confirmed"
+    assert found["ring", "slow where the ring is long"] == "confirmed"
+    assert found["ring", "must be reconfigured when a node fails"] == "confirmed"
+    assert found["bully", "exchanges many messages"] == "partly"
+    assert found["lamport", "fair"] == "confirmed"
+    assert found["lamport", "robust"] == "not measured"
+    assert found["chang_roberts", "more efficient than the simple ring"] == "partly"  # no faster in these rows
+    assert delay_slopes(results.delayed)["ring"] == pytest.approx(16, rel=0.01)
+    axis = plot_latency_by_delay(results.delayed).axes[0]
+    assert axis.get_xlabel() == "delay added to every link (ms)"
+    assert "16.0 hops" in {text.get_text() for text in axis.texts}
+
+
+def test_other_rows_turn_the_verdicts(tmp_path: Path) -> None:
+    rows = textbook(lost=1, leader=16, ids="16,1,2,3")
+    rows += [noticed(len(rows) + k, name, fault=HALVES) for k, name in enumerate(CLASSICS)]
+    found = judged(read(tmp_path / "r", rows))
+    assert found["ring", "must be reconfigured when a node fails"] == "partly"
+    assert found["lamport", "fair"] == "partly"
+    assert found["lamport", "robust"] == "confirmed"
+    rows[-3] = noticed(rows[-3].trial, "lamport", fault=HALVES, verdict="split", within_model=False)
+    found = judged(read(tmp_path / "s", rows))
+    assert found["lamport", "robust"] == "refuted"
+    assert set(judged(read(tmp_path / "t", [make_trial(0)])).values()) == {"not measured"}
+
+
+def test_one_that_starts_is_another_case(tmp_path: Path) -> None:
+    one = [make_trial(10 + k, name, 8, "leader-crash", initiators="3") for k, name in enumerate(("bully", "ring"))]
+    results = read(tmp_path / "r", [make_trial(0), make_trial(1, "ring"), *one])
+    assert results.faults == ["none", f"leader-crash{ONE_STARTS}"]
+    assert results.theory("bully", f"leader-crash{ONE_STARTS}", [8])["mean"].tolist() == [27]
+    assert results.plain.trials.equals(results.trials)
+    assert read(tmp_path / "s", one).faults == ["leader-crash"]  # nothing to tell it from
+
+
+def test_the_leader_timeline_comes_from_the_events(tmp_path: Path) -> None:
+    scenario = Scenario(
+        algorithm="bully", ids=(1, 2, 3), seed=1, delta=0.05, horizon=20.0, faults=parse_plan("leader-crash")
+    )
+    execution, events = record(scenario)
+    row = make_trial(3, n=3, fault="leader-crash")
+    folder = write_run(tmp_path / "r", [make_trial(2, n=3), row])
+    write_events(make_log(events, execution, row, scenario), events_path(folder, 3))
+    page = build_report(folder).read_text()
+    assert 'href="events/3.jsonl.gz"' in page
+    (axis,) = plot_leaders_by_time([read_events(events_path(folder, 3))]).axes
+    assert axis.get_title(loc="left") == "Bully: elected"
+    bully = to_rgb(algorithm_style("bully").colour)
+    bars = [patch for patch in axis.patches if isinstance(patch, Rectangle) and patch.get_facecolor()[:3] == bully]
+    led = {round(bar.get_y() + bar.get_height() / 2) for bar in bars}
+    assert led == {1, 2}  # 3 led, was killed, and 2 leads
+
+
+ROOT = Path(__file__).parent.parent
+SHOWN = sorted(set(re.findall(r"results/reference/figures/(\w+)\.png", (ROOT / "README.md").read_text())))
+
+
+@pytest.mark.parametrize("stem", SHOWN)
+def test_a_figure_of_the_readme_is_drawn_from_the_rows_beside_it(tmp_path: Path, stem: str) -> None:
+    results = load_results(ROOT / "results" / "reference")
+    (plot,) = (plot for plot, _, _ in FIGURES if plot.__name__ == f"plot_{stem}")
+    save_figure(plot(results.headline), tmp_path / stem)
+    stored = ROOT / "results" / "reference" / "figures" / stem
+    again, hint = tmp_path / stem, "it has changed: look at it, then election-bench report results/reference"
+    assert again.with_suffix(".svg").read_bytes() == stored.with_suffix(".svg").read_bytes(), hint
+    one, other = (np.asarray(imread(path.with_suffix(".png")), dtype=float) for path in (again, stored))
+    assert one.shape == other.shape, hint
+    assert np.abs(one - other).max() < 0.02, hint

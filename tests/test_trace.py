@@ -180,6 +180,20 @@ def test_a_log_is_read_back_as_it_was_written(tmp_path: Path) -> None:
         read_events(path)
 
 
+def test_a_log_that_is_too_long_keeps_its_beginning(engine: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = simulated("bully", 5, "leader-crash")
+    for module in ("events", "engines.recording"):
+        monkeypatch.setattr(f"bench.{module}.MOST", 50)
+    cut = simulated("bully", 5, "leader-crash")
+    assert cut.events == whole.events[:50]
+    assert cut.left_out == len(whole.events) - 50
+    assert write_text(cut).endswith(f"{cut.left_out} later events were not kept\n")
+    assert f"{cut.left_out} later events not shown" in make_picture(cut).subtitle
+    theirs = real(engine, "bully", 5, "leader-crash")
+    assert len(theirs.events) == 50
+    assert theirs.left_out > 0
+
+
 @pytest.mark.parametrize("engine_name", ["simulate", "processes"])
 def test_a_run_keeps_the_events_that_are_shown_and_every_violation(tmp_path: Path, engine_name: str) -> None:
     out = tmp_path / "run"

@@ -130,9 +130,9 @@ class GarciaMolina(Node):
         return self.group[1] in (0, self.id)
 
     def on_start(self) -> None:
-        self.ask(self.ports)
+        self.ask(*self.ports)
 
-    def ask(self, ports: tuple[Port, ...]) -> None:
+    def ask(self, *ports: Port) -> None:
         """Look for other coordinators."""
         for port in ports:
             self.send(port, AreYouCoordinator())
@@ -156,17 +156,17 @@ class GarciaMolina(Node):
         if port == self.group[1]:
             self.leave()
         if self.group[1] == 0 and "merge" not in self.armed:
-            self.ask(self.ports)
+            self.ask(*self.ports)
 
     def on_trust(self, port: Port) -> None:
         if self.coordinates:
-            self.ask((port,))
+            self.ask(port)
 
     def on_recover(self, record: Message | None) -> None:
         if isinstance(record, Epoch):
             self.epoch = record.epoch
         self.leave()
-        self.ask(self.ports)
+        self.ask(*self.ports)
 
     def on_are_you_coordinator(self, port: Port, msg: AreYouCoordinator) -> None:
         if self.group[1] in self.suspected:

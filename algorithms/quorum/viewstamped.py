@@ -19,7 +19,7 @@ References   B. Oki, B. Liskov, PODC 1988; B. Liskov, J. Cowling, Viewstamped Re
              Deviations: there is no log, so that nothing but the view is told and DoViewChange carries no state; a view is
              saved before it is spoken of, where VR Revisited asks the others after a crash; DoViewChange is sent once a
              view, at the latest as an answer to StartView; who waits in vain for a primary that it does not suspect says
-             all again before it leaves for the next view, and a primary says StartView again to those who did not answer.
+             all again before it leaves for the next view; a primary says StartView again to who has not answered.
 """
 
 from algorithms.model import (

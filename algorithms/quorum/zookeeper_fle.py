@@ -261,15 +261,13 @@ class ZooKeeperFLE(Node):
 
     def lead(self) -> None:
         """Lead, once followed by a majority."""
-        if (
-            self.state == "decided"
-            and self.vote[1] == self.id
-            and self.is_majority(len(self.followers - self.suspected))
-        ):
-            if self.leader is None:
-                self.patience = 1
-                self.elect(self.id, self.epoch)
-                self.broadcast(LeaderInfo(self.epoch))
+        if self.state != "decided" or self.vote[1] != self.id:
+            return
+        if self.leader is None and self.is_majority(len(self.followers - self.suspected)):
+            self.patience = 1
+            self.elect(self.id, self.epoch)
+            self.broadcast(LeaderInfo(self.epoch))
+        if self.leader is not None:
             self.remind()
 
     def missing(self) -> list[Port]:

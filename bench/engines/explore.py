@@ -1,8 +1,5 @@
 """Engine `explore`: the same pages through every interleaving of a small system.
 
-Pages that never fall silent have no end. Their heartbeats, which say again what was said, are left out, their timers fire
-at any time, whatever delays they draw, and what is judged is safety, up to some election.
-
 A node is a state machine, so what it does depends on its state and the event alone. The explorer numbers the states that a
 node can be in and the events that can happen to it, runs the page once for each pair, and from then on walks through the
 states of the whole system by looking pairs up: a system is a tuple of small numbers.
@@ -23,11 +20,15 @@ be told, nor who was elected where nobody can be in that election again. And fra
 arrive are dropped (`System.tidy`): confluent steps, taken at once (S. Blom and J. van de Pol, State Space Reduction by
 Proving Confluence, CAV 2002, LNCS 2404). Which they are is inferred from the pairs met, too, and holds at the last
 repetition. A drop counts as the step that it stands for: the longest execution stays the longest.
+
+Pages that never fall silent have no end. Where their timers are on time, they must come to agree again and again, whatever
+happens. Where timers fire at any time their heartbeats, which say again what was said, are left out, and what is judged is
+safety, up to some election. What a node draws are delays: the same each time, or it would never be in a state again.
 """
 
 import copy
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -40,6 +41,7 @@ DEAD = 0  # the number of the state of a node that crashed; below zero of one th
 EMPTY = 0  # the number of what is on an empty link
 ENDLESS = 10_000  # steps after which an execution is said not to end
 UNENDING = "it does not end"
+UNDECIDED = "it may go on for ever without a leader whom all agree on"
 
 # for each node the number of its state; for each link of what is on it; recoveries so far; the number of the clock; of the
 # elections that were decided
@@ -181,12 +183,11 @@ def freeze(value: Any) -> Any:
         return value
     if isinstance(value, Node):
         slots = {name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())}
-        timed = getattr(value, "model", None) is not None and value.model.pulse is not None  # it draws delays alone
-        names = sorted({*slots, *getattr(value, "__dict__", ())} - {"effects", "links", "_rng" if timed else ""})
+        names = sorted({*slots, *getattr(value, "__dict__", ())} - {"effects", "links"})
         return type(value).__name__, *((name, freeze(getattr(value, name))) for name in names)
     if isinstance(value, msgspec.Struct):
         return type(value).__name__, *map(freeze, msgspec.structs.astuple(value))
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, range)):
         return tuple(map(freeze, value))
     if isinstance(value, dict):
         return tuple(sorted(((freeze(key), freeze(it)) for key, it in value.items()), key=repr))
@@ -204,15 +205,16 @@ class System:
 
     Parameters:
         scenario: who takes part and who starts; its fault, latency and horizon do not matter here.
-        crashes: how many times a node may crash; one always lives.
+        crashes: how many times a node may crash, but never more are down than the page bears.
         recoveries: how many times one that crashed may come back, with what it saved.
         late: whether a timer may fire at any time; else, as synchrony promises, only when nothing is in flight and no other
             timer is due before (messages take no time, then).
-        epochs: steps into a later election than this are left out (None: none are; of a page that never falls silent,
-            later than 2).
+        epochs: steps into a later election than this are left out (None: none are; of a page that never falls silent, if
+            `late`, later than 2).
 
     Attributes:
         endless: whether the page never falls silent.
+        settles: whether it is judged if all come to agree again and again.
         reduce: whether to use partial-order reduction. It is not used with `epochs`, nor where two leaders of one election
             are an error only at one instant, nor of a page that never falls silent.
         drops: whether frames that will be ignored are dropped, where `reduce` is used.
@@ -231,12 +233,14 @@ class System:
     ) -> None:
         self.model = find_algorithm(scenario.algorithm).model
         self.endless = self.model.pulse is not None
-        self.scenario, self.recoveries, self.late = scenario, recoveries, late or self.endless
-        self.epochs = 2 if epochs is None and self.endless else epochs
+        self.scenario, self.recoveries, self.late = scenario, recoveries, late
+        self.epochs = 2 if epochs is None and late and self.endless else epochs
         self.n, self.ids = scenario.n, scenario.ids
+        self.settles = self.endless and not late and epochs is None
         self.forgets = self.model.failures == "none"  # a past election is over for good
         self.lasts = self.forgets or self.model.safety == "ever"  # who was elected is so for good, in that election
-        self.reduce, self.drops = self.lasts and self.epochs is None, True
+        self.implicit = self.model.election == "implicit"
+        self.reduce, self.drops = self.lasts and self.epochs is None and not self.endless, True
         self.locals: list[Local | None] = [None]
         self.local_numbers: dict[Any, int] = {}
         self.down = Numbers(None)  # what a node has on stable storage and how often it came back, by -number
@@ -328,7 +332,7 @@ class System:
         elected: list[tuple[int, Id, int]] = []
         timers: list[tuple[int, float | None]] = []
         for effect in node.effects:
-            if isinstance(effect, Send) and not isinstance(effect.msg, Periodic):
+            if isinstance(effect, Send) and not (self.late and isinstance(effect.msg, Periodic)):
                 peer, port = node.links[effect.port]
                 arrival = self.events(Delivery(position, port, node.key, effect.msg))
                 sends.append((self.n + position * self.n + peer, arrival))
@@ -342,6 +346,8 @@ class System:
             elif isinstance(effect, CancelTimer):
                 timers.append((self.events(Timer(effect.name)), None))
         node.effects.clear()
+        if self.endless:
+            node._rng = None
         return Outcome(self.register(node, down), tuple(sends), tuple(elected), tuple(timers))
 
     # -- steps -------------------------------------------------------------------------------------------------------
@@ -374,7 +380,7 @@ class System:
     def is_deadly(self, state: Sequence[int]) -> bool:
         """Whether one more node may crash."""
         live = sum(number > DEAD for number in state[: self.n])
-        return live > 1 and live - state[-3] > self.fewest
+        return live > self.n - self.model.spares(self.n) and live - state[-3] > self.fewest
 
     def moves_at(self, state: State, position: Position) -> Iterator[Move]:
         """What can happen to one node whatever the others do, crashes apart. Links are FIFO, the world is not."""
@@ -689,6 +695,8 @@ class System:
             return outcome.error
         if not outcome.elected:
             return ""
+        if self.model.safety == "eventual":
+            return ""
         if self.lasts:
             known = dict(self.decided.things[state[-1]])
             for key, leader in self.counted(outcome, move):
@@ -710,15 +718,11 @@ class System:
         return ""
 
     def judge_end(self, state: State) -> str:
-        """What is wrong with a state in which nothing more happens, or nothing: all who live agree on one of them.
-
-        Unless more are down than the page bears: then it promises no leader.
-        """
+        """What is wrong with a state in which nothing more happens, or nothing: all who live agree on one of them."""
         live = [position for position in range(self.n) if state[position] > DEAD]
-        if self.n - len(live) > self.model.spares(self.n):
-            return ""
         leaders = {position: self.local(state[position]).node.leader for position in live}
-        if len(set(leaders.values())) == 1 and set(leaders.values()) <= {self.ids[position] for position in live}:
+        chosen = set(leaders.values()) - ({0} if self.implicit else set())
+        if chosen <= {self.ids[position] for position in live} and len(chosen) in ((0, 1) if self.implicit else (1,)):
             return ""
         told = ", ".join(f"node {position} has {leader or 'none'}" for position, leader in leaders.items())
         return f"nothing more happens, and not all have the same live leader: {told}"
@@ -767,7 +771,8 @@ class _Visit(msgspec.Struct):
 def search(system: System, limit: int) -> Found:
     """Look at every state of a system, depth first, until something is wrong.
 
-    An execution that comes back to a state of its own does not end, nor does one of `ENDLESS` steps.
+    An execution that comes back to a state of its own does not end, nor does one of `ENDLESS` steps. That of a page which
+    never falls silent shall not: there, what matters is whether all come to agree, again and again.
 
     Parameters:
         system: what to search.
@@ -826,13 +831,31 @@ def search(system: System, limit: int) -> Found:
             return found
     if system.reduce and system.pairs > pairs:
         return search(system, limit)
+    if system.settles and (undecided := find_undecided(system, lengths)):
+        found.witness, found.fault, found.exhausted = find_shortest(system, limit, undecided), UNDECIDED, False
+        return found
     found.states, found.locals, found.clipped = len(lengths), len(system.seen - {DEAD}), system.clipped
     found.longest = lengths[system.initial]
     return found
 
 
-def find_shortest(system: System, limit: int) -> tuple[Move, ...]:
-    """A shortest way to where something is wrong, breadth first; nothing if it is not among the first `limit` states."""
+def find_undecided(system: System, states: Iterable[State]) -> set[State]:
+    """Those of all states from which an execution may go on for ever without any in which all agree on a leader."""
+    apart = {state for state in states if system.judge_end(state)}
+    following = {state: [system.step(state, move) for move in system.moves(state)] for state in apart}
+    while ending := [state for state in apart if apart.isdisjoint(following[state])]:
+        apart.difference_update(ending)
+    return apart
+
+
+def find_shortest(system: System, limit: int, wrong: Container[State] = ()) -> tuple[Move, ...]:
+    """A shortest way to where something is wrong, breadth first; nothing if it is not among the first `limit` states.
+
+    Parameters:
+        system: what to search.
+        limit: states after which to give up.
+        wrong: states that are wrong in themselves.
+    """
     ways: dict[State, tuple[State, Move] | None] = {system.initial: None}
     layer = [system.initial]
     while layer and len(ways) <= limit:
@@ -842,7 +865,8 @@ def find_shortest(system: System, limit: int) -> tuple[Move, ...]:
                 after = system.step(state, move)
                 if system.is_beyond(after, move):
                     continue
-                if system.find_fault(state, move, after) or (is_quiet(system.moves(after)) and system.judge_end(after)):
+                bad = after in wrong or system.find_fault(state, move, after)
+                if bad or (is_quiet(system.moves(after)) and system.judge_end(after)):
                     return _trace_back(ways, state, move)
                 if after not in ways:
                     ways[after] = state, move
@@ -863,7 +887,7 @@ def _trace_back(ways: dict[State, tuple[State, Move] | None], state: State, last
 def explore(system: System, limit: int) -> Found:
     """Search a system; if something is wrong, look for a shortest way to it, if that is feasible."""
     found = search(system, limit)
-    if found.fault not in ("", UNENDING):
+    if found.fault not in ("", UNENDING, UNDECIDED):
         reduce, system.reduce = system.reduce, False
         found.witness = find_shortest(system, limit) or found.witness
         system.reduce = reduce

@@ -10,7 +10,7 @@ from algorithms.model import Effect, Elect, Key, Node, Position
 from bench.engines.adversity import START, SUSPECT, TIMER, TRUST, Adversity, Parcel
 from bench.engines.adversity import Event as Pending
 from bench.engines.simulate import Simulation, encode, uncollected
-from bench.events import STRIKES, Event, tell_message
+from bench.events import MOST, STRIKES, Event, tell_message
 from bench.faults import Strike
 from bench.observe import Execution, Monitor
 from bench.scenario import Scenario
@@ -49,8 +49,11 @@ class Recording(Simulation):
         self.execution.monitor = self.monitor = Scribe(self)
 
     def note(self, time: int, node: Position, what: str, **details: Any) -> None:
-        """Write an event down."""
-        self.events.append(Event(time, node, what, **details))
+        """Write an event down, if there is room."""
+        if len(self.events) < MOST:
+            self.events.append(Event(time, node, what, **details))
+        else:
+            self.execution.log_lost += 1
 
     def happen(self, now: int, order: int, node: Node, position: Position, what: int, detail: Any) -> bool:
         happened = super().happen(now, order, node, position, what, detail)
@@ -95,8 +98,9 @@ class Correspondence(Adversity):
         now, source, target, port, key, _, msg, _ = parcel
         recording = self.recording
         sequence = self.sequences[source] = self.sequences[source] + 1
-        self.letters[now, source, target, port, id(msg)] = sequence
-        self.kept_alive.append(msg)
+        if len(recording.events) < MOST:
+            self.letters[now, source, target, port, id(msg)] = sequence
+            self.kept_alive.append(msg)
         body = encode(msg)
         details = {"peer": target, "sequence": sequence, "term": key[0]}
         recording.note(now, source, "send", **details, text=tell_message(type(msg), body, len(body)))
@@ -117,7 +121,7 @@ class Correspondence(Adversity):
     def arrive(self, event: Pending) -> None:
         """A message reaches its node."""
         now, _, target, source, port, key, _, msg, _, sent = event
-        sequence = self.letters[sent, source, target, port, id(msg)]
+        sequence = self.letters.get((sent, source, target, port, id(msg)), 0)
         self.recording.note(now, target, "receive", peer=source, sequence=sequence, term=key[0])
 
     def hear(self, now: int, position: Position, source: Position, key: Key, msg: Any) -> None:
@@ -136,7 +140,7 @@ class Correspondence(Adversity):
 
 
 def record(scenario: Scenario) -> tuple[Execution, list[Event]]:
-    """Run a trial in virtual time; returns what was seen of it, and its events in order."""
+    """Run a trial in virtual time; returns what was seen of it, and its first `MOST` events in order."""
     with uncollected():
         recording = Recording(scenario)
         return recording.run(), recording.events

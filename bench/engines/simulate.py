@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from algorithms.model import CancelTimer, Effect, Elect, Message, Node, Periodic, Position, Save, Send, SetTimer
+from algorithms.model import CancelTimer, Effect, Elect, Id, Message, Node, Periodic, Position, Save, Send, SetTimer
 from bench.engines.adversity import LATE, NEWS, RECOVER, START, SUSPECT, TIMER, Adversity, Event
 from bench.faults import LEADER, VICTIM, Plan, Strike
 from bench.latency import make_sampler
@@ -64,6 +64,7 @@ class Simulation:
                 node.effects = shared
         self.delay = make_sampler(scenario.latency, scenario.delta, random.Random(f"{scenario.seed}/network"))
         self.delta = int(scenario.delta * 1e9)
+        self.unsaid = {0} if self.page.model.election == "implicit" else set[Id]()  # what need not be agreed on
         self.heap: list[Event] = []
         self.now = 0
         self.order = 0
@@ -278,7 +279,7 @@ class Simulation:
 
     def agreed(self) -> Position | None:
         """Where the live leader is whom all live nodes agree on; None if there is none."""
-        leaders = {node.leader for node in self.nodes if node is not None}
+        leaders = {node.leader for node in self.nodes if node is not None} - self.unsaid
         leader = leaders.pop() if len(leaders) == 1 else None
         position = self.scenario.ids.index(leader) if leader is not None else None
         return position if position is not None and self.nodes[position] is not None else None
@@ -287,7 +288,7 @@ class Simulation:
         """Where the live leader is whom most live nodes follow, the first of several; None if there is none."""
         votes: dict[Position, int] = defaultdict(int)
         for node in self.nodes:
-            if node is not None and node.leader is not None:
+            if node is not None and node.leader:
                 votes[self.scenario.ids.index(node.leader)] += 1
         return max((p for p in sorted(votes) if self.nodes[p] is not None), key=votes.__getitem__, default=None)
 
@@ -340,7 +341,7 @@ class Simulation:
             node.suspected |= {node.port_to(victim) for victim in victims}
         act = {*acting, *(position for position, node in live if node.leader is None)}
         for position, node in live:
-            leader = self.scenario.ids.index(node.leader) if node.leader is not None else position
+            leader = self.scenario.ids.index(node.leader) if node.leader else position
             again = () if self.nodes[leader] is not None or leader in victims else (leader,)
             for victim in (*victims, *again) if position in act else ():
                 self.schedule(position, SUSPECT, victim)
