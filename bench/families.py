@@ -36,16 +36,15 @@ RINGS = (
 COMPLETE = ("bully", "lamport", "randomized", "afek_gafni", "sublinear")
 SIZES = (4, 16, 64, 256, 1024, 4096, 16384, 65536)
 REAL_SIZES = (4, 8, 16, 32, 64, 128, 256, 512)
-MOST_MESSAGES = 20_000_000  # of one election: whose theory says more is not run at that size
-RING_BOUNDS = {
-    "Hirschberg–Sinclair, worst": 8.0,
-    "Franklin, Dolev–Klawe–Rodeh, worst": 2.0,
-    "Peterson, worst": 1.44,
-    "Higham–Przytycka, worst": 1.271,
-    "one way, mean, at least": math.log(2),
-}  # leading constants of n lg n: of the pages' papers, and Pachl, Korach and Rotem 1984
+MOST_MESSAGES = 5_000_000  # of one election: whose theory says more is not run at that size
+CONSTANTS = {
+    "8: Hirschberg–Sinclair, worst": 8.0,
+    "2: Franklin, Dolev–Klawe–Rodeh, worst": 2.0,
+    "1.44: Peterson, worst": 1.44,
+    "1.271: Higham–Przytycka, worst": 1.271,
+}  # of n lg n, in the papers of the pages
 REAL = "the same on real processes"
-TRIALS, ENOUGH = 20, 50_000  # elections of one size, and nodes after which one more is not begun
+TRIALS, ENOUGH = 20, 1_000_000  # elections of one size, and messages after which one more is not begun
 
 
 class Election(NamedTuple):
@@ -64,12 +63,12 @@ def expected(algorithm: str, n: int) -> float:
     """Messages that are to be expected, or could be: the declared mean, else the worst case."""
     bounds = ALGORITHMS[algorithm].claims.all
     values = [formula.value(n, n) for formula in (bounds.mean, bounds.worst) if formula.value is not None]
-    return values[0] if values else n * math.log2(n)
+    return next(filter(math.isfinite, values), lg(n))
 
 
 def make_scenarios(algorithm: str, n: int, delta: float) -> Iterator[Scenario]:
     """As many elections of one size as are run, from seeds that depend on the size alone."""
-    for rep in range(max(1, min(TRIALS, ENOUGH // n))):
+    for rep in range(max(1, min(TRIALS, round(ENOUGH / expected(algorithm, n))))):
         seed = trial_seed(1, n, rep)
         ids, _ = choose_ids("random", find_algorithm(algorithm), n, seed)
         yield Scenario(algorithm=algorithm, ids=ids, seed=seed, delta=delta, horizon=3600 * max(1, n * delta))
@@ -123,13 +122,18 @@ def run(engine: str) -> None:
             last = election[:2]
 
 
-def draw_family(names: tuple[str, ...], title: str, constants: dict[str, float]) -> "Figure":
+def lg(n: int) -> float:
+    """n log n, to base 2: what constants are multiples of."""
+    return n * math.log2(n)
+
+
+def draw_family(names: tuple[str, ...], title: str, guides: dict[str, list[float]]) -> "Figure":
     """Messages against n of one family, and the same over n log n, where constants can be told apart.
 
     Parameters:
         names: the family.
         title: what is to be seen.
-        constants: published bounds as multiples of n log n, by what they bound.
+        guides: lines of theory, by what they say: values at `SIZES`.
     """
     import matplotlib as mpl
     import pandas as pd
@@ -139,34 +143,34 @@ def draw_family(names: tuple[str, ...], title: str, constants: dict[str, float])
     from bench.plots import LOOK, algorithm_style
 
     rows = {path.stem: pd.read_csv(path) for path in sorted(FOLDER.glob("*.csv"), reverse=True)}
+    legend: dict[str, Any] = {}
     with mpl.rc_context(LOOK):
         figure = Figure(figsize=(11, 6.4), layout="constrained")
         left, right = figure.subplots(1, 2)
-        for engine, known in rows.items():
-            for name in [name for name in names if name in set(known.algorithm)]:
+        for engine, elections in rows.items():
+            for name in [name for name in names if name in set(elections["algorithm"])]:
+                means = elections[elections["algorithm"] == name].groupby("n")["messages"].mean()
+                sizes, counts = [int(n) for n in means.index], [float(count) for count in means]
                 colour, marker, line = algorithm_style(name)
-                means = known[known.algorithm == name].groupby("n")["messages"].mean()
-                shares = [messages / (n * math.log2(n)) for n, messages in means.items()]
-                for axes, values in ((left, means), (right, shares)):
-                    look = {"color": colour, "label": algorithm_label(name), "marker": marker, "linestyle": line}
-                    if engine == "processes":  # rings round the same points
-                        look |= {"label": REAL, "marker": "o", "linestyle": "none", "markerfacecolor": "none"}
-                    axes.plot(means.index, values, markersize=5 if engine == "simulate" else 10, **look)
+                look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": line, "markersize": 5}
+                if engine == "processes":  # rings round the same points
+                    look |= {"marker": "o", "linestyle": "none", "markersize": 10, "markerfacecolor": "none"}
+                (drawn,) = left.plot(sizes, counts, **look)
+                right.plot(sizes, [count / lg(n) for n, count in zip(sizes, counts, strict=True)], **look)
+                legend[algorithm_label(name) if engine == "simulate" else REAL] = drawn
         grey: dict[str, Any] = {"color": "#555555", "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 1}
         small: dict[str, Any] = {"color": "#555555", "size": 8, "va": "center"}
-        for text, guide in (("n²", lambda n: n * n), ("n lg n", lambda n: n * math.log2(n)), ("n", lambda n: n)):
-            left.plot(SIZES, [guide(n) for n in SIZES], **grey)
-            left.text(SIZES[-1] * 1.2, guide(SIZES[-1]), text, **small)
-        for text, constant in constants.items():
-            right.axhline(constant, **grey)
-            right.text(SIZES[-1] * 2.2, constant, f"{constant:g}: {text}", **small)
+        largest = SIZES[-1]
+        for text, values in guides.items():
+            left.plot(SIZES, values, **grey)
+            right.plot(SIZES, [value / lg(n) for n, value in zip(SIZES, values, strict=True)], **grey)
+            right.text(largest * 1.3, values[-1] / lg(largest), text, **small)
         for axes, ylabel in ((left, "messages of one election"), (right, "messages / (n lg n)")):
             axes.set(xscale="log", yscale="log", xlabel="nodes n", ylabel=ylabel)
             axes.set_xticks(SIZES, [f"{n:,}" for n in SIZES], rotation=30)
             axes.minorticks_off()
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
-        known = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
-        figure.legend(list(known.values()), list(known), loc="outside lower left", ncols=5, frameon=False)
+        figure.legend(list(legend.values()), list(legend), loc="outside lower left", ncols=5, frameon=False)
     return figure
 
 
@@ -180,11 +184,15 @@ def main(what: str) -> None:
         return
     from bench.plots import save_figure
 
+    square = {"n²": [float(n * n) for n in SIZES]}
+    rings = square | {text: [constant * lg(n) for n in SIZES] for text, constant in CONSTANTS.items()}
+    rings["n·Hₙ: one way, mean, at least"] = [n * sum(1 / k for k in range(1, n + 1)) for n in SIZES]
     save_figure(
-        draw_family(RINGS, "Elections on a ring: all nodes start, ids in random order", RING_BOUNDS), FOLDER / "rings"
+        draw_family(RINGS, "Elections on a ring: all nodes start, ids in random order", rings), FOLDER / "rings"
     )
+    roots = {"n lg n": [lg(n) for n in SIZES], "8√n·ln¹·⁵n": [8 * math.sqrt(n) * math.log(n) ** 1.5 for n in SIZES]}
     title = "Elections on a complete graph: all nodes start"
-    save_figure(draw_family(COMPLETE, title, {}), FOLDER / "complete")
+    save_figure(draw_family(COMPLETE, title, square | roots), FOLDER / "complete")
 
 
 if __name__ == "__main__":
