@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN ?= results/latest
 BIN := .venv/bin
 
-.PHONY: setup bench bench-quick bench-full bench-faults report regress check test test-slow test-browser perf clean
+.PHONY: setup bench bench-quick bench-full bench-faults raft-paper report regress docs check test test-slow test-browser perf scale clean
 
 setup: .venv/installed
 
@@ -24,11 +24,17 @@ bench-full: setup
 bench-faults: setup
 	$(BIN)/election-bench run --profile faults
 
+raft-paper: setup
+	for part in split simulate processes draw; do $(BIN)/python -m bench.raft_paper $$part || exit; done
+
 report: setup
 	$(BIN)/election-bench report $(RUN)
 
 regress: setup
 	$(BIN)/election-bench regress --quiet
+
+docs: setup
+	$(BIN)/python -m tests.pages
 
 check: setup
 	$(BIN)/ruff format --check .
@@ -47,6 +53,9 @@ test-browser: setup
 
 perf: setup
 	$(BIN)/python -m bench.perf
+
+scale: setup
+	$(BIN)/python -m bench.perf.scale
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build *.egg-info

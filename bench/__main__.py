@@ -39,6 +39,11 @@ def list_(what: str, markdown: bool) -> None:
     print_catalogue(what, markdown)
 
 
+def given_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Those that were given, be it as nothing."""
+    return {name: list(it) if name == "param" else it for name, it in options.items() if it not in (None, ())}
+
+
 GRID = {"nodes", "faults", "trials", "detector", "ids", "initiators", "dead", "topology"}
 
 
@@ -79,9 +84,7 @@ def run(out: str | None, resume: bool, no_report: bool, as_json: bool, profile: 
     from bench.store import Run, read_manifest
     from bench.sweep import make_manifest
 
-    options = {
-        name: list(value) if name == "param" else value for name, value in given.items() if value not in (None, ())
-    }
+    options = given_options(given)
     if resume:
         folder = Path(out or "results/latest").resolve()
         settings = settings_of(read_manifest(folder)["settings"])
@@ -150,7 +153,7 @@ def replay(folder: str, trial: int, as_json: bool) -> None:
     sys.exit(replay_and_show(Path(folder).resolve(), trial, as_json))
 
 
-@cli.command()
+@cli.command(short_help="What changed from one run to another.")
 @click.argument("first", metavar="RUN_A")
 @click.argument("second", metavar="RUN_B")
 @click.option("--markdown", is_flag=True, help="As Markdown, for a pull request.")
@@ -202,7 +205,7 @@ def trace(folder: str | None, trial: int | None, out: str | None, **given: Any) 
     """
     from bench.trace import trace as show
 
-    options = {name: list(value) if name == "param" else value for name, value in given.items() if value}
+    options = given_options(given)
     sys.exit(show(folder, trial, out, options))
 
 

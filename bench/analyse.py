@@ -39,6 +39,8 @@ ALGORITHM_LABELS = {
     "itai_rodeh": "Itai–Rodeh",
     "afek_gafni": "Afek–Gafni",
     "zookeeper_fle": "ZooKeeper FLE",
+    "echo_extinction": "Echo with extinction",
+    "flood_max": "FloodMax",
 }
 FAULT_LABELS = {"none": "cold start", "leader-crash": "leader crash"}
 HEARTBEATS = " · heartbeats"  # ends the name of a fault that is noticed by heartbeats
@@ -213,8 +215,9 @@ class Results:
 
     @cached_property
     def undelayed(self) -> "Results":
-        """The part without the trials in which links were slow and nothing else happened."""
-        return replace(self, trials=self.trials[~self.trials["fault"].isin(self.slow_links)])
+        """The part without the trials in which links were slow and nothing else happened, if there are others."""
+        rows = self.trials[~self.trials["fault"].isin(self.slow_links)]
+        return self if rows.empty else replace(self, trials=rows)
 
     @cached_property
     def delayed(self) -> "Results":

@@ -25,7 +25,7 @@ LEAST_DELTA = 0.05  # seconds; T, the patience of an election, is 2 delta
 LARGEST_BURST = 256  # nodes; a larger burst would take seconds
 GROWTH = 2.25  # and its W(n) is extrapolated like n^2.25: a little faster than its n² messages, for caches run cold
 HORIZON = 120.0  # seconds
-NODE_BYTES = 1_400_000  # memory of a node process
+NODE_BYTES = 2_300_000  # memory of a node process once it has run an election, the kernel's part included
 SPARE_DESCRIPTORS = 64
 MOST_NODES = 65_535  # a frame has 16 bits for a position
 

@@ -43,7 +43,6 @@ def stack(table: Table) -> Table:
 
 
 SURVIVES = {"none": "crashes, by re-election", "crash": "crashes", "minority": "crashes of fewer than half"}
-KNOWN = {"n": "n known", "neighbours": "neighbours' known"}
 
 
 def algorithms() -> Table:
@@ -62,7 +61,7 @@ def algorithms() -> Table:
             name,
             f"{model.topology}, {model.timing}, {model.channels} channels",
             SURVIVES[model.failures],
-            ", ".join((model.identity, *(KNOWN[what] for what in model.knows))),
+            ", ".join((model.identity, *(f"{what} known" for what in model.knows))),
             *costs,
             claims.time,
             claims.bits,

@@ -105,7 +105,7 @@ class Monitor:
         self.leaders[position] = self.entry
 
     def elect(self, time: int, position: Position, leader: Id, term: int, check: int) -> None:
-        """A node took `leader` (0: nobody) to be the leader of `term`."""
+        """A node took `leader` (0: nobody; in an implicit election: not itself) to be the leader of `term`."""
         self.notice(time)
         key = (term, check)
         current = self.reigning.get(position)
@@ -118,7 +118,8 @@ class Monitor:
                 self.churn += 1
             self.last = self.reigning[position]
         if self.leaders.get(position, (None, 0, 0))[:2] != (leader, term):
-            self.leaders[position] = (leader or None, term, time)
+            mind = leader if leader or self.model.election == "implicit" else None
+            self.leaders[position] = (mind, term, time)
 
     def depose(self, time: int, position: Position) -> None:
         """A node does not lead any more."""

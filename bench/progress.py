@@ -150,7 +150,7 @@ def run_and_show(run: Run, settings: Settings, as_json: bool, report: bool) -> i
 
         path = build_report(run.folder)
     progress.close()
-    click.echo(f"{progress.finished} trials in {tell_time(taken)}", err=True)
+    click.echo(f"{progress.finished} trials after {taken:.1f} s", err=True)
     if not as_json:
         show_summary(run.folder, path, report)
     for row in broken[:10]:

@@ -165,7 +165,7 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
     except ValueError as error:
         raise BadInput(f"--detector: {error}") from None
     blind = [fault for plan in parsed for fault in plan if FAULTS[fault.name].blind]
-    if blind and times is None:
+    if blind and times is None and any(find_algorithm(name).model.pulse is None for name in algorithms):
         raise BadInput(
             f"--faults: the perfect detector never suspects the living, so {blind[0]} needs --detector heartbeat"
         )

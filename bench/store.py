@@ -76,6 +76,7 @@ class Run:
             path = folder / name
             data = path.read_bytes()
             path.write_bytes(data[: data.rfind(b"\n") + 1])
+        csv.field_size_limit(1 << 30)  # the ids of 65,536 nodes are one cell
         with (folder / "trials.csv").open(newline="") as file:
             run.done = {int(row["trial"]) for row in csv.DictReader(file)}
         with (folder / "kinds.csv").open(newline="") as file:

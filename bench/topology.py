@@ -14,6 +14,7 @@ from algorithms.model import NEXT, PREVIOUS, Id, Port, Position
 
 Links = Mapping[Port, tuple[Position, Port]]  # (position, the link's label there) by port
 Down = tuple[Position, ...]
+MANY = 1024  # nodes of a complete graph whose links are not all kept: they are listed in another order, then
 
 
 def unidirectional_ring(position: Position, down: Down, ids: tuple[Id, ...], named: bool) -> Links:
@@ -58,7 +59,7 @@ class Distances(Mapping[Port, tuple[Position, Port]]):
 
 def complete(position: Position, down: Down, ids: tuple[Id, ...], named: bool) -> Links:
     """A link to every other live node, labelled with the neighbour's id if `named` (KT1), else with a distance (KT0)."""
-    if not named and not down:
+    if not named and not down and len(ids) > MANY:
         return Distances(position, len(ids))
     n, mine, gone = len(ids), ids[position], {position, *down}
     peers = [peer for peer in range(n) if peer not in gone]

@@ -12,7 +12,6 @@ import msgspec
 
 from algorithms import ALGORITHMS
 from algorithms.model import Id, Node, Position
-from bench.diagram import Arrow, Mark, Picture, draw_space_time
 from bench.engines.explore import (
     ENDLESS,
     SAVED,
@@ -29,7 +28,6 @@ from bench.engines.explore import (
     is_quiet,
 )
 from bench.events import Span
-from bench.plots import save_figure
 from bench.scenario import Scenario, choose_ids, choose_initiators, find_algorithm, trial_seed
 from bench.settings import BadInput, collect_parameters, split_words, whole_number
 
@@ -235,6 +233,9 @@ def write_trace(way: Way, ids: Sequence[Id]) -> str:
 
 def draw_way(way: Way, ids: Sequence[Id], title: str, stem: Path) -> None:
     """The space-time diagram of an execution as `stem`.svg and `stem`.png; time is counted in steps."""
+    from bench.diagram import Arrow, Mark, Picture, draw_space_time
+    from bench.plots import save_figure
+
     marks, arrows, flying = [], list[Arrow](), dict[tuple[Position, Position], list[Arrow]]()
     for time, step in enumerate(way.steps, 1):
         if step.back:
@@ -387,13 +388,20 @@ def describe_coverage(question: Question, system: System) -> str:
 
 
 def report_witness(question: Question, system: System, way: Way, write: Callable[[str], None]) -> int:
-    """Tell an execution that went wrong, draw it, and say how to replay it; returns 1, or 0 outside the page's model."""
+    """Tell an execution that went wrong, draw it, and say how to replay it; returns 1, or 0 outside the page's model.
+
+    Raises:
+        BadInput: if the witness cannot be written.
+    """
     algorithm, ids = system.scenario.algorithm, system.ids
     promised = not question.late or find_algorithm(algorithm).model.timing != "synchronous"
     if not promised:
         write("      the page does not promise otherwise: its model is synchronous, and here timers may be late")
     stem = question.out / f"{algorithm.rpartition(':')[2]}-n{len(ids)}"
-    question.out.mkdir(parents=True, exist_ok=True)
+    try:
+        question.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--out: cannot write the witness to {str(question.out)!r}: {error.strerror}") from None
     trace, command = write_trace(way, ids), command_for(question, algorithm, ids, way.schedule)
     write(trace)
     stem.with_suffix(".txt").write_text(f"{trace}\n\n{command}\n")

@@ -1,6 +1,6 @@
 """Pages: the documentation as it is run. What it shows is what its own commands print, draw and write.
 
-All of a page happens in one folder, empty at first but for the reference run, from top to bottom:
+All of a page happens in one folder, empty at first but for the runs in `results/`, from top to bottom:
 
     ```python, first line `# name.py`       that file is written
     ```console                              commands after `$ `, each with what it prints and its exit code if not 0
@@ -11,13 +11,18 @@ All of a page happens in one folder, empty at first but for the reference run, f
 python -m tests.pages [method ...]      carries out all pages, or these, and writes into them what came of it
 """
 
+import contextlib
+import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from bench.__main__ import cli
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "bench" / "docs"
@@ -25,7 +30,9 @@ PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
 PART = re.compile(
     r"^```(python|console|sh)\n(.*?)^```$|^<!-- \$ (.*?) -->\n.*?^<!-- end -->$", re.MULTILINE | re.DOTALL
 )
+HERE = re.compile(r"election-bench (list|trace|verify) [^|:;>]*")  # needs no shell, and no module of its own
 FILE = re.compile(r"# ([\w.]+)\n")
+KEPT = ("reference", "classics")  # runs that lie in the repository
 TIMEOUT = 120  # seconds for one command
 
 
@@ -35,6 +42,8 @@ class Failed(Exception):
 
 def carry_out(command: str, folder: Path) -> tuple[str, int]:
     """Run a command as a reader of a page would, in `folder`; returns what it prints, times left out, and its exit code."""
+    if HERE.fullmatch(command):
+        return carry_out_here(command, folder)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-c", command],
@@ -45,8 +54,19 @@ def carry_out(command: str, folder: Path) -> tuple[str, int]:
         text=True,
         timeout=TIMEOUT,
     )
-    printed = re.sub(r"after \d+\.\d s", "after ... s", done.stdout.rstrip())
+    printed = re.sub(r"after \d+\.\d s(, about [\w ]+ left)?", "after ... s", done.stdout.rstrip())
     return "\n".join(line.rstrip() for line in printed.splitlines()), done.returncode
+
+
+def carry_out_here(command: str, folder: Path) -> tuple[str, int]:
+    """What `carry_out` does, in this process: what takes long to load is loaded once."""
+    said = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            cli.main(shlex.split(command, comments=True)[1:], standalone_mode=False)
+        except SystemExit as end:
+            return said.getvalue().rstrip(), int(end.code or 0)
+    return said.getvalue().rstrip(), 0
 
 
 def shorten(command: str) -> str:
@@ -68,7 +88,10 @@ def carry_out_page(text: str, folder: Path) -> str:
     def part(found: re.Match[str]) -> str:
         kind, body, generator = found.groups()
         if generator:
-            return f"<!-- $ {generator} -->\n{carry_out(generator, folder)[0]}\n<!-- end -->"
+            printed, code = carry_out(generator, folder)
+            if code:
+                raise Failed(f"{generator}\n{printed}\nexit code {code}")
+            return f"<!-- $ {generator} -->\n{printed}\n<!-- end -->"
         if kind == "python":
             if name := FILE.match(body):
                 (folder / name[1]).write_text(body)
@@ -87,7 +110,8 @@ def carry_out_page(text: str, folder: Path) -> str:
 
     (folder / "figures").mkdir()
     (folder / "results").mkdir()
-    (folder / "results" / "reference").symlink_to(ROOT / "results" / "reference")
+    for run in KEPT:
+        (folder / "results" / run).symlink_to(ROOT / "results" / run)
     return PART.sub(part, text)
 
 

@@ -157,7 +157,7 @@ BAD = [
     (("--param", "bully.colour=red"), "--param: bully: no parameter 'colour'"),
     (("--param", "bully.victory=never"), "--param: bully: victory cannot be 'never'; it accepts immediate or wait"),
     (("--param", "victory"), "--param: 'victory' is not of the form algorithm.name=value"),
-    (("--profile", "fastest"), "--profile: cannot read 'fastest'; there are default, faults, full, quick"),
+    (("--profile", "fastest"), "--profile: cannot read 'fastest'; there are default, faults, full, literature, quick"),
     (("-n", "60000"), "--nodes: "),
     (("-n", ""), "--nodes: '' is no whole number; write such as 4,8,16"),
     (("-a", ""), "--algorithms: no algorithm ''"),
@@ -207,6 +207,12 @@ def test_foreign_and_unwritable_folders_are_refused(tmp_path: Path) -> None:
     assert "is no run" in bench("report", str(foreign), code=2).stderr
     said = bench("regress", "--baseline", str(tmp_path / "none" / "baseline.json"), code=2).stderr
     assert said.startswith("election-bench: --baseline: there is no folder")
+
+
+def test_a_witness_that_cannot_be_written_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    words = ("verify", "-a", "bully", "-n", "2", "--late-timers", "-o", str(tmp_path / "file" / "below"))
+    assert bench(*words, code=2).stderr.startswith("election-bench: --out: cannot write the witness to ")
 
 
 def test_an_existing_run_is_not_overwritten_and_not_mixed(tmp_path: Path) -> None:

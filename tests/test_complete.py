@@ -18,7 +18,7 @@ from bench.faults import parse_plan
 from bench.observe import Execution, Monitor, judge, make_row
 from bench.scenario import Scenario
 from bench.settings import BadInput, make_settings
-from bench.topology import complete
+from bench.topology import Distances, complete
 from bench.trial import Trial
 
 
@@ -186,7 +186,8 @@ def test_everybody_starts_at_once() -> None:
 
 def test_links_of_a_complete_graph_are_worked_out_when_asked() -> None:
     for position in range(5):
-        links = complete(position, (), (5, 4, 3, 2, 1), False)
+        links = Distances(position, 5)
+        assert dict(links) == complete(position, (), (5, 4, 3, 2, 1), False)
         assert dict(links) == {port: ((position + port) % 5, 5 - port) for port in range(1, 5)}
         assert all(
             complete(peer, (), (5, 4, 3, 2, 1), False)[back] == (position, port) for port, (peer, back) in links.items()

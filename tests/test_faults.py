@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from algorithms import ALGORITHMS
 from algorithms.model import Position
 from bench.detector import Heartbeat, HeartbeatDetector, Suspicion, parse_detector
 from bench.engines.processes import Processes
@@ -252,7 +253,13 @@ def test_heartbeat_traffic_is_2n_minus_1_a_period(engine: Processes) -> None:
     assert row.false_suspicions == 0
 
 
-@pytest.mark.parametrize("algorithm", SILENT)
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if ALGORITHMS[name].model.safety == "ever" else name
+        for name in SILENT
+    ],
+)
 def test_a_crash_at_every_send_of_four_ends_with_one_leader(engine: Processes, algorithm: str) -> None:
     """Each send of each node and kind: before it leaves, and after."""
     calm = scene(algorithm, "none", 4)

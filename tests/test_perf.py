@@ -92,6 +92,15 @@ def test_a_row_without_its_peer_says_why(tmp_path: Path) -> None:
     assert "skipped: no C compiler found" in (tmp_path / "perf.md").read_text()
 
 
+def test_rows_that_are_not_measured_again_stay(tmp_path: Path) -> None:
+    first, second = (judge(row, ((1.0,), (1.0,))) for row in ROWS[:2])
+    table.write([second], tmp_path / "perf.json")
+    table.write([first], tmp_path / "perf.json")
+    again = judge(ROWS[1], ((2.0,), (1.0,)))
+    table.write([again], tmp_path / "perf.json")
+    assert [row["ratio"] for row in json.loads((tmp_path / "perf.json").read_text())["rows"]] == [1.0, again.ratio]
+
+
 def test_every_row_has_a_measure() -> None:
     assert {row.measure for row in ROWS} == set(table.MEASURES)
 

@@ -47,7 +47,7 @@ def test_in_a_pipe_it_is_plain_and_short(tmp_path: Path) -> None:
     assert len(lines) == 6
     assert re.fullmatch(r"n=3 none: 0 of 24 trials after [\d.]+ s", lines[1])
     assert re.fullmatch(r"n=6 none: 12 of 24 trials after [\d.]+ s, about \d+ s left", lines[3])
-    assert re.fullmatch(r"24 trials in \d+ s", lines[-1])
+    assert re.fullmatch(r"24 trials after [\d.]+ s", lines[-1])
     assert re.search(SUMMARY, done.stdout)
 
 

@@ -82,7 +82,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(hash_seed: str) -
 
 def test_the_same_seed_gives_the_same_bytes_under_any_python() -> None:
     whole = blake2b(repr(digests()).encode(), digest_size=8).hexdigest()
-    assert whole == "4e36820e92e2c6aa"
+    assert whole == "50bd28f75bbc502d"
 
 
 def test_another_seed_gives_another_trace() -> None:
@@ -106,7 +106,9 @@ def test_every_message_is_accounted_for_whatever_dies() -> None:
         row, _ = make_row(Simulate().run(scenario), scenario, "", 0, 0, "simulate")
         where = msgspec.json.encode(scenario).decode()
         assert (row.unaccounted, row.in_flight, row.violations) == (0, 0, 0), where
-        assert (row.verdict, row.stop) == ("elected", "quiescent"), where
+        spares = find_algorithm(scenario.algorithm).model.spares(n)
+        assert row.stop == "quiescent", where
+        assert row.verdict == ("elected" if row.faults_fired <= spares else "no_leader"), where
         losing += row.lost > 0
     assert losing > 100
 
@@ -219,8 +221,15 @@ def test_chang_roberts_over_2000_arrangements_of_1000() -> None:
 def test_a_leader_crash_is_simulated_with_one_epoch() -> None:
     for algorithm in SILENT:
         scenario = Scenario(
-            algorithm=algorithm, ids=(4, 2, 7, 5), seed=1, delta=0.001, horizon=10, faults=(Fault("leader-crash"),)
+            algorithm=algorithm,
+            ids=(4, 2, 7, 5),
+            seed=1,
+            delta=0.001,
+            horizon=10,
+            initiators="one" if algorithm == "paxos" else "all",  # proposers at once prepare one ballot each
+            faults=(Fault("leader-crash"),),
         )
         row, _ = make_row(Simulate().run(scenario), scenario, "", 0, 0, "simulate")
-        assert (row.verdict, row.epochs, row.term, row.faults_fired) == ("elected", 1, 2, 1)
+        assert (row.verdict, row.epochs, row.faults_fired) == ("elected", 1, 1)
+        assert row.term == 2 or algorithm in ("paxos", "invitation")  # whose terms are ballots, and groups
         assert row.leaderless_s > 0

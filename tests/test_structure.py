@@ -10,7 +10,10 @@ from bench.conformance import imported_modules
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(path for path in (ROOT / "algorithms").glob("*/*.py") if path.name != "__init__.py")
-VIEWS = [ROOT / "bench" / f"{name}.py" for name in ("analyse", "plots", "report", "events", "diagram", "compare")]
+VIEWS = [
+    ROOT / "bench" / f"{name}.py"
+    for name in ("analyse", "answer", "textbook", "plots", "report", "events", "diagram", "compare")
+]
 
 
 def imports(path: Path) -> set[str]:
@@ -40,3 +43,9 @@ def test_a_node_process_carries_no_heavy_library() -> None:
     ).stdout.split()
     assert "bench.engines.processes.worker" in loaded
     assert not {"pandas", "numpy", "matplotlib", "scipy", "click", "rich", "jinja2"}.intersection(loaded)
+
+
+def test_to_verify_needs_no_library_for_figures() -> None:
+    code = "import sys, bench.conformance, bench.verify; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert not {"pandas", "numpy", "matplotlib", "scipy"}.intersection(loaded.split())

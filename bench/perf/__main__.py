@@ -1,7 +1,7 @@
 """`make perf`: measure the table, print it and write it.
 
-python -m bench.perf                     all of it, about fifteen minutes, to results/perf.json and .md
-python -m bench.perf hop trials          what is named only, printed and not written
+python -m bench.perf                     all of it, about ten minutes, to results/perf.json and .md
+python -m bench.perf hop trials          what is named only; the other rows in those files stay
 """
 
 import sys
@@ -22,8 +22,7 @@ def main(names: list[str]) -> int:
         results.append(result)
         print(*filter(None, cells(result)), sep=" | ", file=sys.stderr, flush=True)
     print_rows(COLUMNS, [cells(result) for result in results])
-    if not names:
-        write(results, Path("results/perf.json"))
+    write(results, Path("results/perf.json"))
     return 0
 
 

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -95,6 +96,7 @@ class Result(msgspec.Struct, frozen=True):
         ratio: the median of the ratios, pair by pair; `low` and `high` the least and the greatest; None if skipped.
         met: whether the goal is; None if skipped.
         pairs: how many there were.
+        load: of the machine at their end: how many processes wanted a core, the mean over a minute.
         why: why it was skipped.
     """
 
@@ -109,6 +111,7 @@ class Result(msgspec.Struct, frozen=True):
     high: float | None = None
     met: bool | None = None
     pairs: int = 0
+    load: float = 0.0
     why: str = ""
 
 
@@ -273,6 +276,7 @@ def judge(row: Row, measured: tuple[Column, Column] | NoPeer) -> Result:
         *(round(ratio, 2), round(min(ratios), 2), round(max(ratios), 2)),
         ratio >= row.bound if row.faster else ratio <= row.bound,
         len(ratios),
+        round(os.getloadavg()[0], 1),
     )
 
 
@@ -291,20 +295,24 @@ def measure(names: Sequence[str]) -> Iterator[Result]:
                     yield judge(row, measured[row.column])
 
 
-COLUMNS = ("what", "ours", "against", "theirs", "ratio", "goal", "met")
+COLUMNS = ("what", "ours", "against", "theirs", "ratio", "goal", "met", "load")
 
 
 def cells(result: Result) -> tuple[str, ...]:
     """A result as text, one cell a column."""
     if result.ratio is None:
-        return (result.what, "", result.against, "skipped: " + result.why, "", result.goal, "")
+        return (result.what, "", result.against, "skipped: " + result.why, "", result.goal, "", "")
     ours, theirs = (f"{value:,.4g} {result.unit}" for value in (result.ours, result.theirs) if value is not None)
     ratio = f"{result.ratio:.2f} ({result.low:.2f} to {result.high:.2f})"
-    return (result.what, ours, result.against, theirs, ratio, result.goal, "yes" if result.met else "NO")
+    met = "yes" if result.met else "NO"
+    return (result.what, ours, result.against, theirs, ratio, result.goal, met, f"{result.load}")
 
 
 def write(results: Sequence[Result], path: Path) -> None:
-    """Write the table with its environment as JSON, and beside it as Markdown."""
+    """Write the table with its environment as JSON, and beside it as Markdown; rows not measured now stay as they were."""
+    stored = msgspec.convert(json.loads(path.read_text())["rows"], list[Result]) if path.exists() else []
+    known = {(result.what, result.against): result for result in (*stored, *results)}
+    results = [known[row.what, row.against] for row in ROWS if (row.what, row.against) in known]
     environment = {"created": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "revision": revision()} | machine()
     table = {"environment": environment, "rows": msgspec.to_builtins(results)}
     path.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n")
@@ -332,9 +340,9 @@ def calibrate(sizes: Sequence[int]) -> list[dict[str, str]]:
                 "n² messages at once",
                 f"{1e3 * it.burst_s:.3g} ms",
             )
-            rows.append(dict(zip(COLUMNS, (*told, "", "", ""), strict=True)))
+            rows.append(dict(zip(COLUMNS, (*told, *[""] * 4), strict=True)))
         engine.open(256)
         uss = measure_memory(engine)
     low, high = (f"{1e-6 * size:.3g}" for size in (min(uss), max(uss)))
     told = ("memory of one node of 256 (USS)", f"{1e-6 * median(uss):.3g} MB", "", f"{low} to {high} MB")
-    return [*rows, dict(zip(COLUMNS, (*told, "", "", ""), strict=True))]
+    return [*rows, dict(zip(COLUMNS, (*told, *[""] * 4), strict=True))]

@@ -12,7 +12,15 @@ import msgspec
 from bench.engines.processes.launcher import Failure, Observation, Open, Opened, Reply, Run
 from bench.engines.processes.summary import summarise
 from bench.observe import Execution
-from bench.scenario import Scenario
+from bench.scenario import Scenario, find_algorithm
+
+LARGE = 1024  # nodes; on a larger ring, if nothing fails, each has pipes to its neighbours alone
+
+
+def stays_on_ring(scenario: Scenario) -> bool:
+    """Whether no node will ever send to any but its two neighbours."""
+    ring = find_algorithm(scenario.algorithm).model.topology.endswith("ring")
+    return ring and scenario.fault == "none" and scenario.times is None and not scenario.dead
 
 
 class HarnessError(Exception):
@@ -33,7 +41,7 @@ class Processes:
 
     def __init__(self, algorithms: tuple[str, ...]) -> None:
         self.algorithms = algorithms
-        self.n = 0
+        self.n, self.ring = 0, False
         self.opened: Opened | None = None
         self.connection, theirs = Pipe()
         descriptor = theirs.fileno()
@@ -74,17 +82,21 @@ class Processes:
             raise HarnessError(reply.reason)
         return reply
 
-    def open(self, n: int, logging: bool = True) -> Opened:
-        """Replace the cluster, if there is one, by a fresh one of n nodes; they keep event logs if `logging`."""
-        opened = self.ask(Open(n, self.algorithms, logging))
+    def open(self, n: int, ring: bool = False, logging: bool = True) -> Opened:
+        """Replace the cluster, if there is one, by a fresh one of n nodes.
+
+        On a `ring` they are joined to their neighbours alone; they keep event logs if `logging`.
+        """
+        opened = self.ask(Open(n, self.algorithms, ring, logging))
         assert isinstance(opened, Opened)
-        self.n, self.opened = n, opened
+        self.n, self.ring, self.opened = n, ring, opened
         return opened
 
     def observe(self, scenario: Scenario) -> Observation:
         """Run one trial and return everything seen of it."""
-        if self.n != scenario.n:
-            self.open(scenario.n)
+        ring = stays_on_ring(scenario)
+        if self.n != scenario.n or (self.ring and not ring):
+            self.open(scenario.n, ring and scenario.n > LARGE)
         observation = self.ask(Run(scenario))
         assert isinstance(observation, Observation)
         return observation

@@ -15,6 +15,7 @@ import sys
 import time
 import zlib
 from contextlib import suppress
+from itertools import pairwise
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
@@ -24,7 +25,7 @@ from algorithms.model import Position
 from bench.engines.processes import memory as shm
 from bench.engines.processes import wire
 from bench.engines.processes.memory import Memory
-from bench.engines.processes.worker import Worker, die_with_parent
+from bench.engines.processes.worker import Worker, codec, die_with_parent
 from bench.faults import CUTS, LEADER, NOBODY, VICTIM, Plan, Strike
 from bench.observe import Fired, kinds_of
 from bench.scenario import Scenario, choose_initiators, find_algorithm
@@ -37,11 +38,13 @@ PATIENCE = 10.0  # seconds that a node may take to acknowledge an order before i
 class Open(msgspec.Struct, tag=True):
     """Have a cluster of n nodes ready; the pages of `algorithms` are loaded before the forks.
 
-    Without `logging` there are no event logs, and so no times: that is for measuring what they cost.
+    On a `ring` each node keeps the pipes to its two neighbours alone. Without `logging` there are no event logs, and so no
+    times: that is for measuring what they cost.
     """
 
     n: int
     algorithms: tuple[str, ...]
+    ring: bool = False
     logging: bool = True
 
 
@@ -118,24 +121,28 @@ class Stuck(Exception):
     """A trial cannot go on: a node failed, died or does not answer."""
 
 
+def close_all_but(*kept: int) -> None:
+    """Close all descriptors but the standard ones and those."""
+    for low, high in pairwise(sorted({2, *kept, os.sysconf("SC_OPEN_MAX")})):
+        os.closerange(low + 1, high)
+
+
 class Cluster:
     """n node processes and what joins them.
 
     Parameters:
         n: number of nodes.
         parent: the connection to the parent, which nodes must not keep.
+        ring: whether nodes keep the pipes to their two neighbours alone.
         logging: whether nodes keep event logs.
     """
 
-    def __init__(self, n: int, parent: Connection, logging: bool = True) -> None:
-        self.n, self.parent = n, parent
+    def __init__(self, n: int, parent: Connection, ring: bool = False, logging: bool = True) -> None:
+        self.n, self.parent, self.ring = n, parent, ring
         self.memory = Memory(n, min(16 * n + 100_000, LOG_BYTES // shm.RECORD.size // n) if logging else 0)
         self.words = self.memory.words
-        self.pipes = [Pipe(duplex=False) for _ in range(n)]
-        self.inboxes = [reader.fileno() for reader, _ in self.pipes]
-        self.outboxes = [writer.fileno() for _, writer in self.pipes]
-        for outbox in self.outboxes:
-            os.set_blocking(outbox, False)
+        self.pipes: dict[Position, tuple[Connection, Connection]] = {}
+        self.inboxes, self.outboxes = [-1] * n, [-1] * n
         self.lifeline, self.claim = Pipe(duplex=False), Pipe(duplex=False)
         os.set_blocking(self.claim[0].fileno(), False)
         self.pids: dict[Position, int] = {}
@@ -150,17 +157,29 @@ class Cluster:
         self.drained = 0
         gc.collect()
         gc.freeze()
-        for position in range(n):
+        for position in range(n):  # on a ring pipes are made as it goes: the fewer there are, the quicker is a fork
+            for needed in (position, (position + 1) % n, position - 1 if position else n - 1) if ring else range(n):
+                if needed not in self.pipes:
+                    self.make_pipe(needed)
             self.fork(position)
         self.await_acknowledgements(range(n), 1)
 
     # -- life and death ----------------------------------------------------------------------------------------------
 
+    def make_pipe(self, position: Position) -> None:
+        """Make the inbox of `position`: its node blocks on it, who writes never does."""
+        reader, writer = self.pipes[position] = Pipe(duplex=False)
+        self.inboxes[position], self.outboxes[position] = reader.fileno(), writer.fileno()
+        os.set_blocking(writer.fileno(), False)
+
     def fork(self, position: Position) -> None:
         """Start the node process of `position`."""
         self.words[self.memory.word(position) + shm.ACK] = 0
         launcher = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            raise Stuck(f"node {position} of {self.n} cannot be started: {error.strerror}") from None
         if pid:
             self.pids[position] = pid
             return
@@ -171,6 +190,9 @@ class Cluster:
             os.close(self.lifeline[1].fileno())
             lifeline = self.lifeline[0].fileno()
             claim = self.claim[0].fileno()
+            if self.ring:
+                neighbours = (self.outboxes[position - 1], self.outboxes[(position + 1) % self.n])
+                close_all_but(self.inboxes[position], *neighbours, lifeline, claim)
             Worker(position, self.inboxes[position], self.outboxes, self.memory, lifeline, launcher, claim).run()
         finally:
             os._exit(1)
@@ -189,7 +211,7 @@ class Cluster:
             os.kill(pid, signal.SIGKILL)
         for pid in self.pids.values():
             os.waitpid(pid, 0)
-        for reader, writer in [*self.pipes, self.lifeline, self.claim]:
+        for reader, writer in [*self.pipes.values(), self.lifeline, self.claim]:
             reader.close()
             writer.close()
 
@@ -667,9 +689,9 @@ def serve(connection: Connection) -> None:
                     cluster.stop()
                     cluster = None
                 for name in request.algorithms:
-                    find_algorithm(name)
+                    codec(name)
                 began = time.monotonic()
-                cluster = Cluster(request.n, connection, request.logging)
+                cluster = Cluster(request.n, connection, request.ring, request.logging)
                 policy = "SCHED_BATCH" if hasattr(os, "SCHED_BATCH") else "default"
                 pids = tuple(cluster.pids[p] for p in range(request.n))
                 reply = Opened(time.monotonic() - began, policy, pids)

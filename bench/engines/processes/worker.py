@@ -9,7 +9,9 @@ import struct
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -27,6 +29,9 @@ from bench.scenario import Scenario, choose_initiators, find_algorithm, node_mak
 PR_SET_PDEATHSIG = 1
 FD_SETSIZE = 1024  # select takes no descriptor from here on
 _libc = ctypes.CDLL(None)  # loaded once, before the forks: a seventh of a start
+pack_record, pack_header, unpack_header = shm.RECORD.pack_into, wire.HEADER.pack, wire.HEADER.unpack_from
+RECORD_SIZE, HEADER_SIZE, PIPE_BUF = shm.RECORD.size, wire.HEADER.size, wire.PIPE_BUF
+MORE, ORDER, ASIDE = wire.MORE, wire.ORDER, wire.ASIDE
 _decode_scenario = msgspec.msgpack.Decoder(Scenario).decode
 
 
@@ -41,6 +46,27 @@ def die_with_parent(parent: int) -> bool:
     if os.getppid() != parent:
         os._exit(1)
     return True
+
+
+class Codec(NamedTuple):
+    """The kinds of message of an algorithm by number, their numbers, what decodes each, and which belong to no election."""
+
+    kinds: list[type[Message]]
+    kind_of: dict[type[Message], int]
+    decoders: Sequence[Callable[[bytes], Message]]
+    aside_kinds: frozenset[int]
+
+
+@cache
+def codec(algorithm: str) -> Codec:
+    """The codec of an algorithm.
+
+    Made before the forks: in each node again it took as long as the fork, and an eighth of a node's own memory.
+    """
+    kinds = kinds_of(find_algorithm(algorithm))
+    aside = frozenset(i for i, kind in enumerate(kinds) if classify(kind) == "detector")
+    decoders = [msgspec.msgpack.Decoder(kind).decode for kind in kinds]
+    return Codec(kinds, {kind: i for i, kind in enumerate(kinds)}, decoders, aside)
 
 
 def log_nothing(*record: object) -> None:
@@ -65,10 +91,11 @@ class Worker:
     ) -> None:
         self.position, self.inbox, self.memory, self.claim = position, inbox, memory, claim
         self.words, self.first = memory.words, memory.word(position)
-        self.log_start, self.log_capacity = memory.log_offset(position), memory.capacity
+        self.map, self.log_start, self.log_capacity = memory.map, memory.log_offset(position), memory.capacity
         if not memory.capacity:
             self.write_log = log_nothing  # type: ignore[assignment]
         self.generation = -1
+        self.sequence = self.aside = self.handled = 0
         self.timers: dict[str, int] = {}
         self.ready: list[Callable[[], None]] = []
         self.launcher = launcher
@@ -79,7 +106,6 @@ class Worker:
         self.poll.register(lifeline, select.POLLIN)
         self.transport = Transport(position, outboxes, self.poll)
         self.detector: HeartbeatDetector | None = None
-        self.kinds: list[type[Message]] = []
 
     # -- a trial -----------------------------------------------------------------------------------------------------
 
@@ -90,14 +116,8 @@ class Worker:
         """
         self.generation, self.incarnation = generation, incarnation
         self.scenario = _decode_scenario(self.memory.read_scenario())
-        kinds = kinds_of(find_algorithm(self.scenario.algorithm))
-        if self.kinds != kinds:
-            self.kinds = kinds
-            self.kind_of = {message: kind for kind, message in enumerate(self.kinds)}
-            self.aside_kinds = frozenset(
-                kind for message, kind in self.kind_of.items() if classify(message) == "detector"
-            )
-            self.decoders = [msgspec.msgpack.Decoder(message).decode for message in self.kinds]
+        self.kinds, self.kind_of, self.decoders, self.aside_kinds = codec(self.scenario.algorithm)
+        self.first_of_detector = len(self.kinds) - 2
         if not incarnation:
             self.memory.clear(self.position)
         self.timers.clear()
@@ -179,9 +199,9 @@ class Worker:
         if self.logged == self.log_capacity:
             self.words[self.first + shm.LOG_LOST] += 1
             return
-        shm.RECORD.pack_into(
-            self.memory.map,
-            self.log_start + self.logged * shm.RECORD.size,
+        pack_record(
+            self.map,
+            self.log_start + self.logged * RECORD_SIZE,
             now,
             what,
             kind,
@@ -374,21 +394,23 @@ class Worker:
 
     def receive(self, data: bytes) -> None:
         """Handle every frame of one read."""
-        offset, unpack, words, traffic = 0, wire.HEADER.unpack_from, self.words, self.first + shm.TRAFFIC
-        while offset < len(data):
-            length, flags, kind, generation, source, excluded, sequence, depth, number, port, sent_ns = unpack(
+        offset, end, words = 0, len(data), self.words
+        traffic, received = self.first + shm.TRAFFIC, self.first + shm.RECEIVED
+        while offset < end:
+            length, flags, kind, generation, source, excluded, sequence, depth, number, port, sent_ns = unpack_header(
                 data, offset
             )
-            start, offset = offset + wire.HEADER.size + 2 * excluded, offset + length
-            if flags & wire.ORDER:
+            start, offset = offset + HEADER_SIZE + 2 * excluded, offset + length
+            if flags & ORDER:
+                words[traffic] = (self.sequence - self.aside) << 32 | self.handled
                 self.obey(kind, generation, sequence, number, port)
                 continue
             if generation != self.generation:
                 continue
             body = data[start:offset]
-            if flags & wire.MORE or source in self.pieces:
+            if flags & MORE or source in self.pieces:
                 body = self.pieces.pop(source, b"") + body
-                if flags & wire.MORE:
+                if flags & MORE:
                     self.pieces[source] = body
                     continue
             if self.ready:
@@ -404,11 +426,11 @@ class Worker:
                 self.max_hop = words[self.first + shm.MAX_HOP] = now - sent_ns
             if depth > self.depth:
                 self.depth = depth
-            words[self.first + shm.RECEIVED] += 1
+            words[received] += 1
             self.write_log(now, shm.RECEIVE, kind, source, sequence, depth, number, len(body), 0, 0, b"")
             if self.hushed:
                 continue
-            if kind >= len(self.kinds) - 2:
+            if kind >= self.first_of_detector:
                 self.hear(source, kind, (number, down), body, now)
                 continue
             try:
@@ -421,8 +443,9 @@ class Worker:
                     self.show_busy()
             except Exception as error:
                 self.fail(f"{self.kinds[kind].__name__} from node {source}", error)
-            self.handled += not flags & wire.ASIDE
-            words[traffic] = (self.sequence - self.aside) << 32 | self.handled
+            self.handled += not flags & ASIDE
+        # late is safe: what is handled seems in flight
+        words[traffic] = (self.sequence - self.aside) << 32 | self.handled
 
     def apply(self, now: int) -> None:
         """Carry out the effects of one event, in order."""
@@ -464,8 +487,8 @@ class Worker:
     def dispatch(self, peer: Position, kind: int, body: bytes, port: int, depth: int, now: int) -> None:
         """Send a message: log record, words, pipe, in that order. One of depth 0 belongs to no election."""
         words, first, down, number, transport = self.words, self.first, self.down, self.key[0], self.transport
-        self.sequence += 1
-        sequence, size, copies = self.sequence, len(body), 1 if self.transport.calm else self.transport.decide(peer)
+        self.sequence = sequence = self.sequence + 1
+        size, copies = len(body), 1 if transport.calm else transport.decide(peer)
         self.write_log(now, shm.SEND, kind, peer, sequence, depth, number, size, 0, 0, body)
         if copies != 1:
             what, word = (shm.DUPLICATE, shm.DUPLICATED) if copies else (shm.DROP, shm.DROPPED)
@@ -477,17 +500,14 @@ class Worker:
         words[first + shm.BYTES + kind] += size
         if depth > words[first + shm.DEPTH]:
             words[first + shm.DEPTH] = depth
-        whole = wire.HEADER.size + len(down) + size
-        flags = 0 if depth else wire.ASIDE
-        if whole <= wire.PIPE_BUF:  # nearly always; a list of frames would add a seventh to a burst
-            frame = (
-                wire.HEADER.pack(
-                    *(whole, flags, kind, self.generation, self.position, len(down) // 2),
-                    *(sequence, depth, number, port, now),
-                )
-                + down
-                + body
+        excluded = len(down)
+        whole = HEADER_SIZE + excluded + size
+        flags, generation, position = 0 if depth else ASIDE, self.generation, self.position
+        if whole <= PIPE_BUF:  # nearly always; a list of frames would add a seventh to a burst
+            frame = pack_header(
+                whole, flags, kind, generation, position, excluded // 2, sequence, depth, number, port, now
             )
+            frame += down + body
             if transport.calm:
                 transport.transmit(peer, frame)
                 return
