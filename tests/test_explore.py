@@ -10,6 +10,7 @@ from algorithms.complete.bully import Bully
 from algorithms.model import Message, Node
 from algorithms.quorum.raft import Raft, Voted
 from algorithms.reelection import Reelection
+from algorithms.ring.chang_roberts import ChangRoberts
 from bench.engines.explore import UNDECIDED, UNENDING, Found, Move, State, System, explore, freeze, search
 from bench.scenario import Scenario, find_algorithm, trial_seed
 from bench.settings import BadInput
@@ -293,6 +294,20 @@ def test_a_broken_combinator_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is in a past election must be told: without that, a node that was left out waits for ever."""
     monkeypatch.setattr(Reelection, "on_suspect", lambda self, port: None)
     assert "nothing more happens" in explore(make("chang_roberts", (1, 2, 3), 1), LIMIT).fault
+
+
+def test_what_is_wrong_behind_a_dropped_frame_can_be_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the third election each elects itself: on the way there frames were dropped, and then they are not any more."""
+
+    def elect(self: Node, leader: int, term: int = 0) -> None:
+        Node.elect(self, self.id if self.view.seed.endswith("/3") else leader, term)
+
+    monkeypatch.setattr(ChangRoberts, "elect", elect)
+    system = make("chang_roberts", (1, 2, 3, 4), 2)
+    found = search(system, LIMIT)
+    assert not system.drops
+    way = follow(system, [label_of(system, move) for move in found.witness])
+    assert way.fault == found.fault == "node 1 elects 2 where 3 is elected already"
 
 
 def forget_vote(self: Raft, record: Message | None) -> None:
