@@ -42,16 +42,17 @@ check: setup
 	$(BIN)/mypy
 
 test: setup
-	$(BIN)/pytest -m 'not slow' --ignore=tests/browser
+	$(BIN)/pytest -m 'not slow' --ignore=tests/browser --ignore=tests/perf
 
 test-slow: setup
-	$(BIN)/pytest -m slow --ignore=tests/browser
+	$(BIN)/pytest -m slow --ignore=tests/browser --ignore=tests/perf
 
 test-browser: setup
 	$(BIN)/python -m pip install --quiet --editable '.[browser]'
 	$(BIN)/pytest tests/browser
 
 perf: setup
+	$(BIN)/pytest tests/perf --benchmark-columns=median,iqr,rounds --benchmark-sort=name
 	$(BIN)/python -m bench.perf
 
 scale: setup

@@ -33,7 +33,8 @@ def kill_at_random(engine: Processes, count: int, seed: int) -> int:
         where = msgspec.json.encode(scenario).decode()
         assert row.unaccounted == 0, where
         assert row.in_flight == 0, where
-        assert (row.verdict, row.stop, row.violations) == ("elected", "quiescent", 0), where
+        assert (row.stop, row.violations) == ("quiescent", 0), where
+        assert row.verdict == "elected" or not row.within_model, where  # more are down than a majority spares
         assert row.faults_fired == row.faults_planned >= 1, where
         losing += row.lost > 0
     return losing

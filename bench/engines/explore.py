@@ -360,7 +360,7 @@ class System:
         for position in live:
             if state[world + position] != EMPTY and 0 in self.contents.things[state[world + position]]:
                 return [*self.with_crashes(state, Move(position, 0, world + position), deadly)]
-        if self.reduce and not deadly and min(state[:n]) == DEAD:
+        if self.reduce and not deadly and min(state[:n]) >= DEAD:
             persistent = [moves for moves in (self.persistent(state, position) for position in live) if moves]
             if persistent:
                 return min(persistent, key=len)
