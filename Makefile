@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN ?= results/latest
 BIN := .venv/bin
 
-.PHONY: setup bench bench-quick bench-full bench-faults raft-paper report regress docs check test test-slow test-browser perf scale clean
+.PHONY: setup bench bench-quick bench-full bench-faults raft-paper families report regress docs check test test-slow test-browser perf scale clean
 
 setup: .venv/installed
 
@@ -26,6 +26,9 @@ bench-faults: setup
 
 raft-paper: setup
 	for part in split simulate processes draw; do $(BIN)/python -m bench.raft_paper $$part || exit; done
+
+families: setup
+	for part in simulate processes draw; do $(BIN)/python -m bench.families $$part || exit; done
 
 report: setup
 	$(BIN)/election-bench report $(RUN)

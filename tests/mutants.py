@@ -341,7 +341,7 @@ MUTANTS = (
         "if False:",
         "agreement",
     ),
-    Mutant(AFEK_GAFNI, "who gives way goes on", "self.alive = False\n        return True", "return True", "agreement"),
+    Mutant(AFEK_GAFNI, "who gives way goes on", "self.alive = False\n        return True", "return True", "claims"),
     Mutant(
         AFEK_GAFNI,
         "the dead are not asked",

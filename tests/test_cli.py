@@ -157,7 +157,7 @@ BAD = [
     (("--param", "bully.colour=red"), "--param: bully: no parameter 'colour'"),
     (("--param", "bully.victory=never"), "--param: bully: victory cannot be 'never'; it accepts immediate or wait"),
     (("--param", "victory"), "--param: 'victory' is not of the form algorithm.name=value"),
-    (("--profile", "fastest"), "--profile: cannot read 'fastest'; there are default, faults, full, literature, quick"),
+    (("--profile", "fastest"), "--profile: cannot read 'fastest'; there are default, faults, full, quick"),
     (("-n", "60000"), "--nodes: "),
     (("-n", ""), "--nodes: '' is no whole number; write such as 4,8,16"),
     (("-a", ""), "--algorithms: no algorithm ''"),

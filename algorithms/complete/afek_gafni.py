@@ -1,9 +1,9 @@
 """Afek-Gafni: a candidate captures the others one after another, the one ahead prevails, on a complete graph.
 
-A candidate asks its links in turn; each node that accepts raises its level. Who is asked by (level, id) below the highest
-that it has seen is silent, and that candidate is stuck. A node without an owner accepts. One with an owner asks the owner
-first: a candidate that is not ahead of the new one dies and yields, one that is ahead is silent. A candidate counts itself
-among its nodes. Who has captured all others leads.
+A candidate asks its links in turn, from any on; each node that accepts raises its level. Who is asked by (level, id) below
+the highest that it has seen is silent, and that candidate is stuck. A node without an owner accepts. One with an owner asks
+the owner first: a candidate that is not ahead of the new one dies and yields, one that is ahead is silent. A candidate
+counts itself among its nodes. Who has captured all others leads.
 
 Model        complete graph · asynchronous · reliable channels · no failures · unique ids, those of neighbours unknown ·
              n known through the ports
@@ -19,7 +19,8 @@ Complexity   the first k nodes of candidates that reach level k are disjoint, so
              time O(n) delta; 2n - 1 hops if one starts
 Beyond the model   a crash: who waits for that node waits for ever unless the election is opened anew
 References   Y. Afek, E. Gafni, Time and message bounds for election in synchronous and asynchronous complete networks, SIAM
-             J. Comput. 20(2), 1991, the asynchronous one with O(n log n) messages. Deviation: the announcement is ours.
+             J. Comput. 20(2), 1991, the asynchronous one with O(n log n) messages. Deviations: the announcement is ours; the
+             first link is drawn, since all who begin with the same node are stuck there but one, and n log n is never seen.
 """
 
 from algorithms.model import Announcement, Arrangement, Bounds, Claims, Formula, Id, Message, Model, Node, Port
@@ -78,7 +79,7 @@ class AfekGafni(Node):
     )
 
     def init(self) -> None:
-        self.level = 0
+        self.level = self.first = 0
         self.alive = False  # as a candidate
         self.highest = (-1, 0)  # (level, id) of the captures seen
         self.owner: Port | None = None
@@ -86,11 +87,12 @@ class AfekGafni(Node):
 
     def on_start(self) -> None:
         self.alive, self.highest = True, (0, self.id)
+        self.first = self.rng.randrange(len(self.ports))
         self.capture()
 
     def capture(self) -> None:
         """Go for the next node."""
-        self.send(self.ports[self.level], Capture(self.level, self.id))
+        self.send(self.ports[(self.first + self.level) % len(self.ports)], Capture(self.level, self.id))
 
     def on_capture(self, port: Port, msg: Capture) -> None:
         if (msg.level, msg.id) < self.highest:
