@@ -101,12 +101,22 @@ def run(out: str | None, resume: bool, no_report: bool, as_json: bool, profile: 
         if options.keys() & GRID:
             base.pop("also", None)  # the user has a grid in mind: the profile's other ones are not meant
         settings = make_settings(base | options, profile or "default")
-        folder = Path(out) if out else Path("results") / time.strftime(f"%Y-%m-%d-%H%M%S-{Path(settings.profile).stem}")
+        folder = Path(out) if out else choose_folder(settings)
         Run.check_new(folder)
         check_machine(settings)
         results = Run.create(folder, make_manifest(settings, folder, "election-bench " + shlex.join(sys.argv[1:])))
         results.point_latest()
     sys.exit(run_and_show(results, settings, as_json, report=not no_report))
+
+
+def choose_folder(settings: Settings) -> Path:
+    """Where a run goes that was not told: a name of the moment and the profile, and of no run that began in the same second."""
+    folder = first = Path("results", time.strftime(f"%Y-%m-%d-%H%M%S-{Path(settings.profile).stem}"))
+    again = 1
+    while folder.exists():
+        again += 1
+        folder = first.with_name(f"{first.name}-{again}")
+    return folder
 
 
 def check_machine(settings: Settings) -> None:

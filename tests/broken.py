@@ -281,7 +281,7 @@ BROKEN: dict[str | Change, set[str]] = {  # a class here or a changed page -> th
         "        if port == self.leader:\n",
         "        if port == self.leader and len(self.suspected) < 2:\n",
     ): {"resilience"},
-    ("quorum.zookeeper_fle", "others + 1 > self.n // 2", "others + 2 > self.n // 2"): {"minority"},
+    ("quorum.zookeeper_fle", "others + 1 > self.n // 2", "others + 1 > self.n // 2 or self.n == 2"): {"minority"},
     ("quorum.raft", "self.resign()\n            self.epoch", "self.epoch"): {"adversity"},
     "Looks": {"parity"},
     ("ring.itai_rodeh", "self.elect(msg.hop)", "self.leader or self.elect(msg.hop)"): {"knowledge"},

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.__main__ import cli
+from bench.__main__ import choose_folder, cli
 from bench.settings import BadInput, Settings, make_settings, plan, read_profile
 
 COMMAND = (sys.executable, "-m", "bench")
@@ -332,3 +332,12 @@ def test_loss_and_latency_go_with_every_fault(tmp_path: Path) -> None:
     )
     bench(*words, "--no-report", "-o", str(out))
     assert [row["fault"] for row in rows(out)] == ["loss:0.001+delay:lan", "leader-crash+loss:0.001+delay:lan"]
+
+
+def test_runs_of_the_same_second_go_to_folders_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("time.strftime", lambda form: "now")
+    settings = make_settings({"algorithms": ["ring"], "nodes": [4], "faults": "none", "trials": 1}, "quick")
+    for name in ("now", "now-2", "now-3"):
+        assert choose_folder(settings) == Path("results", name)
+        Path("results", name).mkdir(parents=True)

