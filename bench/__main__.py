@@ -110,7 +110,7 @@ def run(out: str | None, resume: bool, no_report: bool, as_json: bool, profile: 
 
 
 def choose_folder(settings: Settings) -> Path:
-    """Where a run goes that was not told: a name of the moment and the profile, and of no run that began in the same second."""
+    """Where a run goes that was not told: a folder of the moment and the profile, and of no other run of that second."""
     folder = first = Path("results", time.strftime(f"%Y-%m-%d-%H%M%S-{Path(settings.profile).stem}"))
     again = 1
     while folder.exists():

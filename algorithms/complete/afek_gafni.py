@@ -19,8 +19,8 @@ Complexity   the first k nodes of candidates that reach level k are disjoint, so
              time O(n) delta; 2n - 1 hops if one starts
 Beyond the model   a crash: who waits for that node waits for ever unless the election is opened anew
 References   Y. Afek, E. Gafni, Time and message bounds for election in synchronous and asynchronous complete networks, SIAM
-             J. Comput. 20(2), 1991, the asynchronous one with O(n log n) messages. Deviations: the announcement is ours; the
-             first link is drawn, since all who begin with the same node are stuck there but one, and n log n is never seen.
+             J. Comput. 20(2), 1991, the asynchronous one with O(n log n) messages. Deviations: the announcement is ours;
+             the first link is drawn, since all who begin with one node are stuck there but one, and n log n is never seen.
 """
 
 from algorithms.model import Announcement, Arrangement, Bounds, Claims, Formula, Id, Message, Model, Node, Port
