@@ -279,7 +279,7 @@ def draw_split() -> None:
         xscale="log", xlabel="one hop, as a share of the range of timeouts", ylabel="time without a leader / range"
     )
     left.legend(title="dots: measured; lines: Ongaro's formulas", frameon=False)
-    figure.suptitle("Votes split as the formula says: hops of a twentieth of the range or less hardly ever")
+    figure.suptitle("Votes split as often as the formula says; where they often do, a leader comes sooner than it says")
     save_figure(figure, FOLDER / "split")
 
 
