@@ -5,9 +5,9 @@ referees, each of which answers all that asked it with the highest rank that it 
 referee: whoever hears of no rank but its own is the leader, and knows it; the others know only that they are not. Who is
 no candidate knows that at once. Nobody is elected if there is no candidate, or if the highest rank was drawn twice.
 
-Model        complete graph · synchronous, two rounds made by timers of 2 delta from the common start, one for its skew and
-             one for the hop, with no synchroniser's messages · reliable channels · no failures · anonymous · n known · all
-             start at once
+Model        complete graph · synchronous: the first round is made by a timer of 2 delta from the common start, one for its
+             skew and one for the hop, and the second ends with the last answer, so that there are no synchroniser's
+             messages · reliable channels · no failures · anonymous · n known · all start at once
 Guarantees   implicit: at most one leader if s >= n - 1 (n <= 14), else but for about n^-4; one leader but for about n^-2
 Messages     Rank(value)                 "I am a candidate"                         O(log n) bits
              Best(value)                 "the highest that I saw", 0 if it is tied  O(log n) bits
@@ -84,6 +84,7 @@ class Sublinear(Node):
         self.rank = 0  # of a candidate
         self.asked: list[tuple[Port, int]] = []
         self.answered = self.beaten = False
+        self.answers = 0  # of its referees
 
     def on_start(self) -> None:
         self.set_timer("answer", ROUND)
@@ -93,7 +94,6 @@ class Sublinear(Node):
         self.rank = self.rng.randint(1, min(self.n**4, 2**62))
         for port in self.rng.sample(self.ports, _referees(self.n)):
             self.send(port, Rank(self.rank))
-        self.set_timer("decide", 2 * ROUND)
 
     def on_rank(self, port: Port, msg: Rank) -> None:
         if self.answered:
@@ -102,21 +102,25 @@ class Sublinear(Node):
             self.asked.append((port, msg.value))
 
     def on_best(self, port: Port, msg: Best) -> None:
+        self.answers += 1
         self.beaten = self.beaten or msg.value != self.rank
+        self.conclude()
 
     def on_timeout(self, name: str) -> None:
-        if name == "answer":
-            self.answer()
-        elif self.beaten:
-            self.decline()
-        else:
-            self.elect(0)
-
-    def answer(self) -> None:
         """The first round is over: tell all that asked of the highest rank."""
         self.answered = True
         ranks = [self.rank, *(rank for _, rank in self.asked)]
         best = max(ranks) if ranks.count(max(ranks)) == 1 else 0
-        self.beaten = best != self.rank
+        self.beaten = self.beaten or best != self.rank
         for port, _ in self.asked:
             self.send(port, Best(best))
+        self.conclude()
+
+    def conclude(self) -> None:
+        """A candidate that all have answered is the leader, or one of them saw a higher rank."""
+        if not (self.rank and self.answered and self.answers == _referees(self.n)):
+            return
+        if self.beaten:
+            self.decline()
+        else:
+            self.elect(0)
