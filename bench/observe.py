@@ -265,7 +265,8 @@ def is_within(model: Model, execution: Execution, scenario: Scenario) -> bool:
     """Whether what happened was inside what the model declares.
 
     Partial synchrony promises a leader only once the network is timely: a trial that came to its horizon on links that are
-    late or lose messages, and shows no leader too many, is no broken promise.
+    late or lose messages, and shows no leader too many, is no broken promise. Where all must start at once, who comes back
+    is late.
     """
     timely = execution.max_hop <= scenario.delta * 1e9 and not execution.false_suspicions
     steady = timely and not execution.dropped
@@ -276,6 +277,7 @@ def is_within(model: Model, execution: Execution, scenario: Scenario) -> bool:
         and is_covered(scenario.faults, model.timing, model.channels)
         and (model.timing != "synchronous" or timely)
         and not (waits and not execution.monitor.violations)
+        and not (model.start == "all" and any(fired.what == "recover" for fired in execution.fired))
     )
 
 

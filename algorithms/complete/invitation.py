@@ -201,7 +201,7 @@ class GarciaMolina(Node):
             self.send(port, Invitation(*self.group))
 
     def on_invitation(self, port: Port, msg: Invitation) -> None:
-        if (msg.epoch, msg.coordinator) < self.group and self.group[1]:
+        if (msg.epoch, msg.coordinator) < self.group and self.group[1] and msg.coordinator != self.id:
             self.send(msg.coordinator, Invitation(*self.group))
         if (msg.epoch, msg.coordinator) <= self.group:
             return

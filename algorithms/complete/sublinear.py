@@ -15,7 +15,8 @@ Complexity   p = 2 ln n/n, s = 2 sqrt(n ln n) (n - 1 if that is less): exactly 2
              8 sqrt(n) (ln n)^1.5; best 0 (nobody is elected), worst 2ns
              time 4 delta, two rounds; 2 hops
 Beyond the model   a crash: nobody knows whether it was the leader, so all elect anew; who starts late is answered 0 by
-             those whose round is over, and is not elected
+             those whose round is over, and is not elected; who comes back after a crash starts late, too: if the next
+             election is its own, and it is no candidate, nobody hears of it
 References   S. Kutten, G. Pandurangan, D. Peleg, P. Robinson, A. Trehan, Sublinear bounds for randomized leader election,
              Theoret. Comput. Sci. 561, 2015. Deviations: a tie elects nobody; candidates are their own referees, too.
 """
