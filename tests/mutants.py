@@ -440,7 +440,7 @@ MUTANTS = (
         "late answers are lost",
         "        self.found[port] = theirs\n",
         '        if "merge" in self.armed:\n            self.found[port] = theirs\n',
-        "late",
+        "interleavings",
     ),
     Mutant(
         INVITATION,
