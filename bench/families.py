@@ -1,7 +1,7 @@
 """Families: what elections of one family cost as they grow, from n squared down to what theory allows.
 
     python -m bench.families simulate     rings of 4 to 65,536 nodes and complete graphs, in simulation
-    python -m bench.families processes    the same rings on real processes, up to 512
+    python -m bench.families processes    the same on real processes, up to 512
     python -m bench.families draw         the figures, from what is stored
 
 Each writes its rows below `results/families`, and `draw` reads them. All nodes start, ids are in random order.
@@ -45,6 +45,7 @@ CONSTANTS = {
 }  # of n lg n, in the papers of the pages
 REAL = "the same on real processes"
 TRIALS, ENOUGH = 20, 1_000_000  # elections of one size, and messages after which one more is not begun
+SLOWEST = 2e-5  # seconds a message, on real processes, if all are sent at once: four times what two cores take
 
 
 class Election(NamedTuple):
@@ -106,11 +107,11 @@ def simulated() -> Iterator[Election]:
 
 
 def real() -> Iterator[Election]:
-    """Every election of the rings on real processes, size by size, so that a cluster serves all of one size."""
-    with Processes(RINGS) as engine:
+    """Every election on real processes, size by size, so that a cluster serves all of one size."""
+    with Processes((*RINGS, *COMPLETE)) as engine:
         for n in REAL_SIZES:
-            for name in RINGS:
-                for scenario in make_scenarios(name, n, 1.0):
+            for name in (*RINGS, *COMPLETE):
+                for scenario in make_scenarios(name, n, max(0.05, SLOWEST * expected(name, n))):
                     yield measure(engine.run(scenario), scenario)
 
 
@@ -144,6 +145,7 @@ def draw_family(names: tuple[str, ...], title: str, guides: dict[str, list[float
     import matplotlib as mpl
     import pandas as pd
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     from bench.analyse import algorithm_label
     from bench.plots import LOOK, algorithm_style
@@ -163,7 +165,10 @@ def draw_family(names: tuple[str, ...], title: str, guides: dict[str, list[float
                     look |= {"marker": "o", "linestyle": "none", "markersize": 10, "markerfacecolor": "none"}
                 (drawn,) = left.plot(sizes, counts, **look)
                 right.plot(sizes, [count / lg(n) for n, count in zip(sizes, counts, strict=True)], **look)
-                legend[algorithm_label(name) if engine == "simulate" else REAL] = drawn
+                if engine == "simulate":
+                    legend[algorithm_label(name)] = drawn
+                else:
+                    legend[REAL] = Line2D([], [], **look | {"color": "#555555"})
         grey: dict[str, Any] = {"color": "#555555", "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 1}
         small: dict[str, Any] = {"color": "#555555", "size": 8}
         largest = SIZES[-1]
@@ -177,7 +182,9 @@ def draw_family(names: tuple[str, ...], title: str, guides: dict[str, list[float
             axes.set_xticks(SIZES, [f"{n:,}" for n in SIZES], rotation=30)
             axes.minorticks_off()
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
-        figure.legend(list(legend.values()), list(legend), loc="outside lower left", ncols=5, frameon=False)
+        figure.legend(
+            list(legend.values()), list(legend), loc="outside lower left", ncols=5, handlelength=3, frameon=False
+        )
     return figure
 
 
