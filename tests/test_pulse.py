@@ -8,7 +8,8 @@ import pytest
 from algorithms import ALGORITHMS
 from algorithms.model import SetTimer, View
 from algorithms.omega.omega import Alive
-from bench.engines.processes import Processes
+from bench.engines.processes import Processes, memory
+from bench.engines.processes.summary import records, summarise
 from bench.engines.simulate import Simulate
 from bench.faults import parse_plan
 from bench.observe import Monitor, make_row
@@ -121,3 +122,19 @@ def test_a_timeout_of_omega_grows_when_it_was_wrong() -> None:
     timers = [effect.delay for effect in node.effects if isinstance(effect, SetTimer) and effect.name == "1"]
     assert timers[0] == 3.0
     assert timers[-1] == 5.0
+
+
+def test_a_doubt_that_comes_after_all_had_settled_is_not_judged(engine: Processes) -> None:
+    """A follower that misses heartbeats may ask for votes before it is told that the trial is over."""
+    trial = scene("raft", 3, "none", 0.05)
+    observation = engine.observe(trial)
+    assert observation.stop == "settled"
+    last = max(record.time for record in records(observation.nodes[0]) if record.what == memory.ELECT)
+    assert last <= observation.settled
+    verdicts = []
+    for time in (observation.settled + 1, observation.settled):
+        later = msgspec.convert(msgspec.to_builtins(observation), type(observation))
+        later.nodes[0].log += memory.RECORD.pack(time, memory.ELECT, 0, 0, 0, 0, 1, 0, 0, 0, b"")
+        row, _ = make_row(summarise(later, trial), trial, "", 0, 0, engine.name)
+        verdicts.append((row.verdict, row.unaccounted))
+    assert verdicts == [("elected", 0), ("split", 0)]

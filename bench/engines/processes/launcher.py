@@ -27,7 +27,7 @@ from bench.engines.processes import wire
 from bench.engines.processes.memory import Memory
 from bench.engines.processes.worker import Worker, codec, die_with_parent
 from bench.faults import CUTS, LEADER, NOBODY, VICTIM, Plan, Strike
-from bench.observe import Fired, kinds_of
+from bench.observe import FOREVER, Fired, kinds_of
 from bench.scenario import Scenario, choose_initiators, find_algorithm
 
 LOG_BYTES = 1 << 31  # of all event logs together; the system gives memory only to what is written
@@ -99,6 +99,7 @@ class Observation(msgspec.Struct, tag=True):
         fired: what was done.
         planned: faults that should have struck.
         nodes: by position.
+        settled: when that was last changed which stayed until the trial had settled (ns); what came later is not judged.
     """
 
     kinds: tuple[str, ...]
@@ -111,6 +112,7 @@ class Observation(msgspec.Struct, tag=True):
     fired: list[Fired]
     planned: int
     nodes: list[NodeState]
+    settled: int = FOREVER
 
 
 Request = Open | Run
@@ -148,6 +150,7 @@ class Cluster:
         self.pids: dict[Position, int] = {}
         self.generation = self.orders = 1
         self.durations: dict[tuple[str, str], float] = {}
+        self.unchanged = 0
         self.dead = select.poll()  # inboxes that nobody reads but the launcher
         self.paused: set[Position] = set()
         self.fallen: list[Position] = []  # nodes that killed themselves, as they were to
@@ -372,7 +375,7 @@ class Cluster:
                 return "due"
             traffic, flying, pending = self.look()
             if patience and (mind := (traffic, self.minds())) != seen:
-                seen, changed = mind, now
+                seen, changed = mind, time.monotonic()
             if pending == shm.FAILED or now - checked > self.vigilance:
                 self.check_alive(tuple(self.pids))
                 checked = now
@@ -387,7 +390,7 @@ class Cluster:
             ):
                 if self.fallen:  # seen only while the marks were awaited
                     return "fallen"
-                self.durations[label] = time.monotonic() - began
+                self.durations[label], self.unchanged = time.monotonic() - began, int(changed * 1e9)
                 return "settled" if patience else "quiescent"
             if now > deadline:
                 return "horizon"
@@ -523,6 +526,7 @@ class Cluster:
                     return "quiescent" if right else "settled"
             if not strikes:
                 if stop == "settled":
+                    observation.settled = self.unchanged
                     self.hush()
                 return stop
             if self.find_leader() is None:

@@ -96,12 +96,15 @@ def match_messages(observation: Observation, sent: int, received: int, detects: 
 
 
 def follow(observation: Observation, scenario: Scenario) -> Monitor:
-    """Replay the nodes' own logs, in the order of their clock, before a monitor."""
+    """Replay the nodes' own logs, in the order of their clock, before a monitor.
+
+    Where nodes never fall silent, one may doubt its leader after all had settled and before it is told to be silent.
+    """
     milestones = [
         (record.time, position, record)
         for position, state in enumerate(observation.nodes)
         for record in records(state)
-        if record.what in (shm.ELECT, shm.EPOCH, shm.START, shm.SUSPECTED)
+        if record.what in (shm.ELECT, shm.EPOCH, shm.START, shm.SUSPECTED) and record.time <= observation.settled
     ]
     milestones.sort(key=lambda milestone: milestone[0])
     monitor, begun = Monitor(scenario.ids, find_algorithm(scenario.algorithm).model), False
@@ -213,9 +216,14 @@ def summarise(observation: Observation, scenario: Scenario) -> Execution:
     under_way = sum(sent.values()) + duplicated - dropped
     received, lost, in_flight = match_messages(observation, under_way, sum(c.received for c in counts), detects)
     alive = [state for state in nodes if state.alive]
-    settles = scenario.pulse is not None and observation.stop == "settled"
+    settles = observation.settled < FOREVER
     last = max(
-        (record.time for state in nodes for record in records(state) if not (settles and is_idle(record, aside))),
+        (
+            record.time
+            for state in nodes
+            for record in records(state)
+            if record.time <= observation.settled and not (settles and is_idle(record, aside))
+        ),
         default=observation.began,
     )
 
