@@ -57,6 +57,11 @@ def make_link_sampler(text: str, delta: float, rng: random.Random) -> LinkSample
     return lambda source, target: rows[source % size][target % size]
 
 
+def find_bound(text: str, delta: float) -> float:
+    """The b, in ns, of a latency that is 1 + floor(b * u) for each u drawn from [0, 1), as it is by default; else 0."""
+    return float(int(delta * 1e9)) if text == "" else 0.0
+
+
 def make_sampler(text: str, delta: float, rng: random.Random) -> Sampler:
     """The sampler of a latency model.
 
@@ -73,7 +78,7 @@ def make_sampler(text: str, delta: float, rng: random.Random) -> Sampler:
     uniform = rng.random
     try:
         if text in ("", "0"):
-            bound = float(int(delta * 1e9)) if text == "" else 0.0
+            bound = find_bound(text, delta)
             return lambda: floor(uniform() * bound) + 1  # `int` instead took 1.5 times as long
         if not words:
             constant = max(1, round(seconds(text) * 1e9))

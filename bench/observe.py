@@ -77,7 +77,8 @@ class Monitor:
         self.churn = 0
         self.struck = 0
         self.first: int | None = None
-        self.entry: tuple[Id | None, int, int] = (None, 0, 0)  # all that enter at once share it: 64 bytes a node
+        self.nobody: tuple[Id | None, int, int] = (None, 0, 0)
+        self.entry = self.nobody  # all that enter at once share it: 64 bytes a node
 
     def begin(self) -> None:
         """The measured interval begins: what came before was set-up."""
@@ -100,26 +101,32 @@ class Monitor:
         self.epochs.add(epoch)
         self.notice(time)
         self.depose(time, position)
-        if self.entry[1:] != (epoch, time):
+        _, entered, when = self.entry
+        if entered != epoch or when != time:
             self.entry = (None, epoch, time)
         self.leaders[position] = self.entry
 
     def elect(self, time: int, position: Position, leader: Id, term: int, check: int) -> None:
         """A node took `leader` (0: nobody; in an implicit election: not itself) to be the leader of `term`."""
         self.notice(time)
-        key = (term, check)
+        if leader == self.ids[position] or position in self.reigning:
+            self.reign(time, position, leader == self.ids[position], (term, check))
+        before = self.leaders.get(position, self.nobody)
+        if before[0] != leader or before[1] != term:
+            mind = leader if leader or self.model.election == "implicit" else None
+            self.leaders[position] = (mind, term, time)
+
+    def reign(self, time: int, position: Position, leads: bool, key: tuple[int, int]) -> None:
+        """A node begins, goes on or ceases to take itself for the leader, now of `key`."""
         current = self.reigning.get(position)
-        if current is not None and not (leader == self.ids[position] and current.key == key):
+        if current is not None and not (leads and current.key == key):
             self.depose(time, position)
-        if leader == self.ids[position] and position not in self.reigning:
+        if leads and position not in self.reigning:
             self.reigning[position] = Reign(position, key, time)
             self.reigns.append(self.reigning[position])
             if self.last is not None and self.last.position not in (position, *self.down):
                 self.churn += 1
             self.last = self.reigning[position]
-        if self.leaders.get(position, (None, 0, 0))[:2] != (leader, term):
-            mind = leader if leader or self.model.election == "implicit" else None
-            self.leaders[position] = (mind, term, time)
 
     def depose(self, time: int, position: Position) -> None:
         """A node does not lead any more."""

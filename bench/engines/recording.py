@@ -44,7 +44,7 @@ class Recording(Simulation):
         super().__init__(scenario)
         self.events: list[Event] = []
         self.suspected: dict[tuple[Position, Position], int] = {}
-        self.one_link, self.arrivals = False, defaultdict(int)
+        self.after, self.arrivals = None, defaultdict(int)
         self.adversity = Correspondence(self, smooth=self.adversity is None)
         self.execution.monitor = self.monitor = Scribe(self)
 

@@ -10,24 +10,61 @@ import random
 import zlib
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterator, MutableSequence
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from heapq import heappop, heappush, heapreplace
+from math import floor
 from typing import Any
 
 import msgspec
 
-from algorithms.model import CancelTimer, Effect, Elect, Id, Message, Node, Periodic, Position, Save, Send, SetTimer
+from algorithms.model import (
+    NEXT,
+    PREVIOUS,
+    CancelTimer,
+    Effect,
+    Elect,
+    Id,
+    Key,
+    Message,
+    Node,
+    Periodic,
+    Port,
+    Position,
+    Save,
+    Send,
+    SetTimer,
+)
 from bench.engines.adversity import LATE, NEWS, RECOVER, START, SUSPECT, TIMER, Adversity, Event
 from bench.faults import LEADER, VICTIM, Plan, Strike
-from bench.latency import make_sampler
+from bench.latency import find_bound, make_sampler
 from bench.observe import Execution, Fired, Monitor, classify
 from bench.scenario import Scenario, choose_initiators, find_algorithm, node_maker
 
 encode = msgspec.msgpack.Encoder().encode
 
 Put = Callable[[list[Event], Event], object]
+Handler = Callable[[Any, Port, Any], None]
+Tally = list[Any]  # [how many were sent, their handler]
 Observer = Callable[[int, Position, Position, Message, int], None]
+
+
+class Tallies(dict[tuple[type[Message], int], Tally]):
+    """What messages of one kind and size have in common; begun when the first is sent."""
+
+    def __init__(self, handlers: dict[type[Message], Handler]) -> None:
+        self.handlers = handlers
+
+    def __missing__(self, like: tuple[type[Message], int]) -> Tally:
+        tally = self[like] = [0, self.handlers.get(like[0])]
+        return tally
+
+
+@lru_cache(maxsize=1024)
+def sum_up(excluded: tuple[Position, ...]) -> int:
+    """The checksum by which a monitor tells elections of one number apart."""
+    return zlib.crc32(repr(excluded).encode())
 
 
 class Simulation:
@@ -40,7 +77,10 @@ class Simulation:
     Attributes:
         heap: events to come, by time and then by the order in which they were scheduled.
         order: of the event that was scheduled last.
-        arrivals: the last arrival on each link: by source if a node has `one_link`, else by `source * n + target`.
+        after: where the link of each position leads, if all have but one, and one election that nothing disturbs.
+        arrivals: the last arrival on each link: by source if there is `after`, else by `source * n + target`.
+        common: the key of that election.
+        plain: whether the nodes are the page, with nothing around it.
         tallies: messages by kind and size; a message in flight carries its own.
         saved: the record of each position that put one on stable storage.
         struck: whom each fault struck last.
@@ -54,25 +94,31 @@ class Simulation:
         times = scenario.times
         calm = scenario.tells and all(fault.name == "none" for fault in scenario.faults)
         self.plan = Plan() if calm else scenario.plan
-        steady = calm and len(scenario.live) > 1  # nobody will be suspected
+        live = scenario.live
+        steady = calm and len(live) > 1  # nobody will be suspected
         self.make = make = node_maker(scenario, steady)
         self.nodes: list[Node | None] = [None] * n
         shared: list[Effect] = []
-        for position in scenario.live:
+        for position in live:
             node = self.nodes[position] = make(position, 0)
             if steady:  # effects are carried out before the next event, so all may record in one list: 56 bytes a node
                 node.effects = shared
-        self.delay = make_sampler(scenario.latency, scenario.delta, random.Random(f"{scenario.seed}/network"))
+        self.plain = type(node) is self.page and self.page.deliver is Node.deliver
+        self.network = random.Random(f"{scenario.seed}/network")
+        self.delay = make_sampler(scenario.latency, scenario.delta, self.network)
+        self.bound = find_bound(scenario.latency, scenario.delta)
         self.delta = int(scenario.delta * 1e9)
         self.unsaid = {0} if self.page.model.election == "implicit" else set[Id]()  # what need not be agreed on
         self.heap: list[Event] = []
         self.now = 0
         self.order = 0
         self.timers: dict[tuple[Position, str], int] = {}
-        self.one_link = steady and self.page.model.topology == "unidirectional ring"
-        self.arrivals: MutableSequence[int] | dict[int, int] = (
-            array("q", bytes(8 * n)) if self.one_link else defaultdict(int)
-        )
+        self.after: Sequence[Position] | None = None
+        self.arrivals: MutableSequence[int] | dict[int, int] = defaultdict(int)
+        self.common: Key = node.key
+        if steady and self.page.model.topology == "unidirectional ring":
+            self.after = array("q", (it.links[NEXT][0] if it is not None else -1 for it in self.nodes))
+            self.arrivals = array("q", bytes(8 * n))
         self.epochs = [0] * n
         self.saved: dict[Position, Message] = {}
         self.struck: dict[str, Position] = {}
@@ -89,7 +135,7 @@ class Simulation:
     def count_from_now(self) -> None:
         """The measured interval begins, with nothing in flight: forget what was counted."""
         n = self.scenario.n
-        self.tallies: dict[tuple[type[Message], int], list[int]] = defaultdict(lambda: [0])
+        self.tallies = Tallies(self.page._handlers)
         self.received = self.lost = self.stale = self.timeouts = self.deepest = 0
         self.duplicated = self.dropped = 0
         self.depths, self.sent_by = array("q", bytes(8 * n)), [0] * n
@@ -104,9 +150,10 @@ class Simulation:
         plainer way would cost (time of the loop, Chang-Roberts, n of 1,000 to 10,000).
         """
         heap, nodes, depths, epochs, sent_by = self.heap, self.nodes, self.depths, self.epochs, self.sent_by
-        arrivals, one_link, n, tallies, drawn = self.arrivals, self.one_link, self.scenario.n, self.tallies, self.drawn
-        page, handlers = self.page if self.page.deliver is Node.deliver else None, self.page._handlers
-        observer, delay, adversity = self.observer, self.delay, self.adversity
+        arrivals, after, n, tallies, drawn = self.arrivals, self.after, self.scenario.n, self.tallies, self.drawn
+        observer, adversity, common = self.observer, self.adversity, self.common
+        plain = self.plain and adversity is None
+        delay, bound, uniform = self.delay, self.bound, self.network.random
         received = lost = stale = 0
         max_hop, deepest, at, order = self.max_hop, self.deepest, self.now, self.order
         while heap:
@@ -136,8 +183,8 @@ class Simulation:
                     observer(now, source, target, msg, depth)
                 if now - sent > max_hop:
                     max_hop = now - sent
-                if type(node) is page:  # what its `deliver` would do: by the call 1.04
-                    handlers[type(msg)](node, port, msg)
+                if plain:  # what its `deliver` would do: by the call 1.04, by the dict of handlers 1.02
+                    tally[1](node, port, msg)
                 elif not node.deliver(source, port, key, msg):
                     stale += 1
             elif node is None or not self.happen(now, mark, node, target, source, port):
@@ -182,16 +229,19 @@ class Simulation:
                             self.draws.setdefault(target, {})[msg] = value
                     tally[0] += 1
                     sent_by[target] += 1
-                    peer, port = node.links[effect.port]
-                    link = target if one_link else target * n + peer
-                    time = now + delay()
+                    if after is not None:  # what its links say, in an array: looked up there 1.03
+                        peer, port, link, key = after[target], PREVIOUS, target, common
+                    else:
+                        (peer, port), key = node.links[effect.port], node.key
+                        link = target * n + peer
+                    time = now + (floor(uniform() * bound) + 1 if bound else delay())  # always by the call 1.02
                     if time < arrivals[link]:
                         time = arrivals[link]
                     arrivals[link] = time
                     if depth > deepest:
                         deepest = depth
                     order += 1  # a local number: `count().__next__` 1.03
-                    put(heap, (time, order, peer, target, port, node.key, depth, msg, tally, now))
+                    put(heap, (time, order, peer, target, port, key, depth, msg, tally, now))
                     put = heappush
                 effects.clear()
             if put is heapreplace:
@@ -231,8 +281,7 @@ class Simulation:
         if type(effect) is Elect:
             if self.adversity is not None:
                 self.adversity.changed = now
-            check = zlib.crc32(repr(node.key[1]).encode())
-            self.monitor.elect(now, position, effect.leader, effect.term or node.epoch, check)
+            self.monitor.elect(now, position, effect.leader, effect.term or node.epoch, sum_up(node.key[1]))
         elif type(effect) is SetTimer:
             self.order += 1
             mark = self.timers[position, effect.name] = LATE + self.order
@@ -245,7 +294,7 @@ class Simulation:
             if self.adversity is not None:
                 self.adversity.saved = True
 
-    def tally(self, position: Position, msg: Message) -> list[int]:
+    def tally(self, position: Position, msg: Message) -> Tally:
         """Count a message that `position` sends, as the loop does; returns where those like it are counted."""
         kind = type(msg)
         tally = self.tallies[kind, len(encode(msg))]
@@ -459,7 +508,7 @@ class Simulation:
         execution.end = self.now
         if self.adversity is not None and self.adversity.pulse is not None and execution.stop == "settled":
             execution.end = max(execution.began, self.adversity.changed)  # what came later showed that it had settled
-        for (kind, size), (messages,) in self.tallies.items():
+        for (kind, size), (messages, _) in self.tallies.items():
             execution.sent[kind] = execution.sent.get(kind, 0) + messages
             execution.bytes[kind] = execution.bytes.get(kind, 0) + messages * size
         execution.sent_by_node = max(self.sent_by)
