@@ -3,7 +3,7 @@
 Times are in ns of one clock: CLOCK_MONOTONIC on real processes, virtual time in a simulation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from itertools import pairwise
 
 import msgspec
@@ -41,10 +41,10 @@ class Fired(msgspec.Struct):
 
 
 class Reign(msgspec.Struct):
-    """A time during which a live node took itself to be the leader of a key (term, checksum of the excluded)."""
+    """A time during which a live node took itself to be the leader of a key (term, the excluded or a checksum)."""
 
     position: Position
-    key: tuple[int, int]
+    key: tuple[int, Hashable]
     begin: int
     end: int = FOREVER
 
@@ -106,8 +106,11 @@ class Monitor:
             self.entry = (None, epoch, time)
         self.leaders[position] = self.entry
 
-    def elect(self, time: int, position: Position, leader: Id, term: int, check: int) -> None:
-        """A node took `leader` (0: nobody; in an implicit election: not itself) to be the leader of `term`."""
+    def elect(self, time: int, position: Position, leader: Id, term: int, check: Hashable) -> None:
+        """A node took `leader` (0: nobody; in an implicit election: not itself) to be the leader of `term`.
+
+        `check` tells elections of one number apart: the positions that are excluded, or a checksum of them.
+        """
         self.notice(time)
         if leader == self.ids[position] or position in self.reigning:
             self.reign(time, position, leader == self.ids[position], (term, check))
@@ -116,7 +119,7 @@ class Monitor:
             mind = leader if leader or self.model.election == "implicit" else None
             self.leaders[position] = (mind, term, time)
 
-    def reign(self, time: int, position: Position, leads: bool, key: tuple[int, int]) -> None:
+    def reign(self, time: int, position: Position, leads: bool, key: tuple[int, Hashable]) -> None:
         """A node begins, goes on or ceases to take itself for the leader, now of `key`."""
         current = self.reigning.get(position)
         if current is not None and not (leads and current.key == key):
@@ -148,7 +151,7 @@ class Monitor:
     @property
     def violations(self) -> int:
         """Nodes that led a key while another did; by declaration, that ever led a term which another led; or none."""
-        by_key: dict[tuple[int, int], list[Reign]] = {}
+        by_key: dict[tuple[int, Hashable], list[Reign]] = {}
         for reign in self.reigns:
             by_key.setdefault(reign.key, []).append(reign)
         return sum(

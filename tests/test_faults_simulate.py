@@ -1,7 +1,7 @@
 """Every fault in simulation: it strikes, every message is accounted for, and inside the models one leader remains."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 import msgspec
 import pytest
@@ -120,7 +120,7 @@ def test_a_paused_leader_still_leads_when_it_wakes_up(algorithm: str) -> None:
     assert row.verdict == "elected"
     assert row.overlap_s > 0.01
     assert row.false_suspicions >= 3
-    terms: dict[int, tuple[int, int]] = {}
+    terms: dict[int, tuple[int, Hashable]] = {}
     for reign in execution.monitor.reigns:
         terms.setdefault(reign.position, reign.key)
     assert len(set(terms.values())) == len(terms) >= 2

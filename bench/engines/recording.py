@@ -4,9 +4,10 @@ The engine's loop knows nothing of it: a trial that is to be recorded runs again
 """
 
 from collections import defaultdict
+from collections.abc import Hashable
 from typing import Any
 
-from algorithms.model import Effect, Elect, Key, Node, Position
+from algorithms.model import Id, Key, Node, Position
 from bench.engines.adversity import START, SUSPECT, TIMER, TRUST, Adversity, Parcel
 from bench.engines.adversity import Event as Pending
 from bench.engines.simulate import Simulation, encode, uncollected
@@ -19,7 +20,7 @@ NAMES = {START: "start", TIMER: "timer", SUSPECT: "suspect", TRUST: "trust"}
 
 
 class Scribe(Monitor):
-    """A monitor that also notes who enters which election."""
+    """A monitor that also notes who enters which election, and whom it elects."""
 
     def __init__(self, recording: "Recording") -> None:
         super().__init__(recording.scenario.ids, recording.page.model)
@@ -28,6 +29,10 @@ class Scribe(Monitor):
     def enter(self, time: int, position: Position, epoch: int) -> None:
         self.recording.note(time, position, "epoch", term=epoch)
         super().enter(time, position, epoch)
+
+    def elect(self, time: int, position: Position, leader: Id, term: int, check: Hashable) -> None:
+        super().elect(time, position, leader, term, check)
+        self.recording.note(time, position, "elect", leader=leader, term=term)
 
 
 class Recording(Simulation):
@@ -64,11 +69,6 @@ class Recording(Simulation):
             if what != SUSPECT or self.suspected.get((position, peer)) != now:  # else it was noted as it arose
                 self.note(now, position, NAMES[what], peer=peer)
         return happened
-
-    def carry_out(self, now: int, node: Node, position: Position, effect: Effect) -> None:
-        super().carry_out(now, node, position, effect)
-        if type(effect) is Elect:
-            self.note(now, position, "elect", leader=effect.leader, term=effect.term or node.epoch)
 
     def crash(self, victims: list[tuple[str, Position]]) -> None:
         for name, position in victims:

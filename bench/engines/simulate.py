@@ -7,12 +7,10 @@ nodes that come back, is in `adversity`.
 
 import gc
 import random
-import zlib
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from heapq import heappop, heappush, heapreplace
 from math import floor
 from typing import Any
@@ -59,12 +57,6 @@ class Tallies(dict[tuple[type[Message], int], Tally]):
     def __missing__(self, like: tuple[type[Message], int]) -> Tally:
         tally = self[like] = [0, self.handlers.get(like[0])]
         return tally
-
-
-@lru_cache(maxsize=1024)
-def sum_up(excluded: tuple[Position, ...]) -> int:
-    """The checksum by which a monitor tells elections of one number apart."""
-    return zlib.crc32(repr(excluded).encode())
 
 
 class Simulation:
@@ -152,7 +144,7 @@ class Simulation:
         heap, nodes, depths, epochs, sent_by = self.heap, self.nodes, self.depths, self.epochs, self.sent_by
         arrivals, after, n, tallies, drawn = self.arrivals, self.after, self.scenario.n, self.tallies, self.drawn
         observer, adversity, common = self.observer, self.adversity, self.common
-        plain = self.plain and adversity is None
+        plain, elect = self.plain and adversity is None, self.monitor.elect
         delay, bound, uniform = self.delay, self.bound, self.network.random
         received = lost = stale = 0
         max_hop, deepest, at, order = self.max_hop, self.deepest, self.now, self.order
@@ -206,21 +198,30 @@ class Simulation:
                 depth = reached + 1
                 for effect in effects:
                     if type(effect) is not Send:
+                        if type(effect) is Elect:  # by `carry_out`, too: 1.02
+                            if adversity is not None:
+                                adversity.changed = now
+                            elect(now, target, effect.leader, effect.term or node.epoch, node.key[1])
+                            continue
                         self.order = order
                         self.carry_out(now, node, target, effect)
                         order = self.order
                         continue
-                    if adversity is not None:
-                        hop = 0 if isinstance(effect.msg, Periodic) else depth
-                        if hop > deepest:
-                            deepest = hop
-                        peer, port = node.links[effect.port]
-                        self.order = order
-                        lives = adversity.transmit(now, target, peer, port, node.key, hop, effect.msg)
-                        order = self.order
-                        if not lives:
-                            break
-                        continue
+                    if after is not None:  # what its links say, in an array: looked up there 1.03
+                        peer, port, link, key = after[target], PREVIOUS, target, common
+                    else:
+                        (peer, port), key = node.links[effect.port], node.key
+                        link = target * n + peer
+                        if adversity is not None:
+                            hop = 0 if isinstance(effect.msg, Periodic) else depth
+                            if hop > deepest:
+                                deepest = hop
+                            self.order = order
+                            lives = adversity.transmit(now, target, peer, port, key, hop, effect.msg)
+                            order = self.order
+                            if not lives:
+                                break
+                            continue
                     if effect.msg is not msg:  # one passed on keeps its tally: encoding it again 1.09-1.12
                         msg = effect.msg
                         kind = type(msg)
@@ -229,11 +230,6 @@ class Simulation:
                             self.draws.setdefault(target, {})[msg] = value
                     tally[0] += 1
                     sent_by[target] += 1
-                    if after is not None:  # what its links say, in an array: looked up there 1.03
-                        peer, port, link, key = after[target], PREVIOUS, target, common
-                    else:
-                        (peer, port), key = node.links[effect.port], node.key
-                        link = target * n + peer
                     time = now + (floor(uniform() * bound) + 1 if bound else delay())  # always by the call 1.02
                     if time < arrivals[link]:
                         time = arrivals[link]
@@ -277,12 +273,8 @@ class Simulation:
         return True
 
     def carry_out(self, now: int, node: Node, position: Position, effect: Effect) -> None:
-        """Carry out an effect that is no message."""
-        if type(effect) is Elect:
-            if self.adversity is not None:
-                self.adversity.changed = now
-            self.monitor.elect(now, position, effect.leader, effect.term or node.epoch, sum_up(node.key[1]))
-        elif type(effect) is SetTimer:
+        """Carry out an effect that is no message and elects nobody."""
+        if type(effect) is SetTimer:
             self.order += 1
             mark = self.timers[position, effect.name] = LATE + self.order
             due = now + max(0, int(effect.delay * self.delta))
