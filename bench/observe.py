@@ -99,8 +99,10 @@ class Monitor:
     def enter(self, time: int, position: Position, epoch: int) -> None:
         """A node entered an election; it has no leader until it elects one."""
         self.epochs.add(epoch)
-        self.notice(time)
-        self.depose(time, position)
+        if self.first is None:
+            self.notice(time)
+        if position in self.reigning:
+            self.depose(time, position)
         _, entered, when = self.entry
         if entered != epoch or when != time:
             self.entry = (None, epoch, time)
@@ -111,7 +113,8 @@ class Monitor:
 
         `check` tells elections of one number apart: the positions that are excluded, or a checksum of them.
         """
-        self.notice(time)
+        if self.first is None:
+            self.notice(time)
         if leader == self.ids[position] or position in self.reigning:
             self.reign(time, position, leader == self.ids[position], (term, check))
         before = self.leaders.get(position, self.nobody)
