@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from bench import __version__
-from bench.settings import BadInput, Settings
+from bench.settings import BadInput, Settings, check_machine
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -94,7 +94,6 @@ def run(out: str | None, resume: bool, no_report: bool, as_json: bool, profile: 
         for field in settings.__struct_fields__:
             if getattr(asked, field) != getattr(settings, field):
                 raise BadInput(f"--{field}: the run to resume has another; leave it out, or start a new run")
-        check_machine(settings)
         results = Run.resume(folder)
     else:
         base = read_profile(profile or "default")
@@ -103,7 +102,6 @@ def run(out: str | None, resume: bool, no_report: bool, as_json: bool, profile: 
         settings = make_settings(base | options, profile or "default")
         folder = Path(out) if out else choose_folder(settings)
         Run.check_new(folder)
-        check_machine(settings)
         results = Run.create(folder, make_manifest(settings, folder, "election-bench " + shlex.join(sys.argv[1:])))
         results.point_latest()
     sys.exit(run_and_show(results, settings, as_json, report=not no_report))
@@ -117,21 +115,6 @@ def choose_folder(settings: Settings) -> Path:
         again += 1
         folder = first.with_name(f"{first.name}-{again}")
     return folder
-
-
-def check_machine(settings: Settings) -> None:
-    """Refuse sizes that this machine cannot hold as real processes.
-
-    Raises:
-        BadInput: says which limit is too low and how to raise it.
-    """
-    from bench.calibrate import check_limits
-
-    try:
-        if settings.engine == "processes":
-            check_limits(max(settings.sizes))
-    except ValueError as error:
-        raise BadInput(f"--nodes: {error}") from None
 
 
 @cli.command(short_help="Figures and report again, from stored rows.")
@@ -236,7 +219,7 @@ def calibrate(nodes: str, as_json: bool) -> None:
         raise BadInput(f"--nodes: {nodes!r} are no sizes; write such as 8,64") from None
     if min(sizes) < 1:
         raise BadInput(f"--nodes: {min(sizes)} is too small; it must be at least 1")
-    check_machine(Settings(algorithms=(), nodes=(*sizes, 256)))
+    check_machine((*sizes, 256))
     rows = measure(sizes)
     if as_json:
         click.echo(json.dumps(rows))
