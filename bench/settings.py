@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from bench import BadInput as BadInput
 from bench.detector import parse_detector
 from bench.faults import FAULTS, Faults, parse_fault, parse_faults, parse_plan, seconds, write_plan
 from bench.latency import make_link_sampler, read_matrix
@@ -23,10 +24,6 @@ from bench.topology import GRAPHS, find_graph
 
 ENGINES = ("processes", "simulate")
 PROFILES = Path(__file__).parent / "profiles"
-
-
-class BadInput(Exception):
-    """What the user asked for is wrong; the message is one line that names the option and what would be accepted."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,9 +1,10 @@
 """Scale: how time and memory grow with nodes, messages and trials, and what puts an end to it.
 
 python -m bench.perf.scale            about a quarter of an hour, to results/scale.csv, .md and .svg
-python -m bench.perf.scale ring       what is named only, printed and not written
+python -m bench.perf.scale ring       what is named only; the other rows stay as they were
 """
 
+import csv
 import sys
 import time
 from bisect import bisect_left
@@ -72,6 +73,12 @@ def opened(engine: Processes, n: int, ring: bool) -> tuple[float, float]:
     return engine.open(n, ring).seconds, (before - psutil.virtual_memory().available) / 1e6
 
 
+def largest_ring() -> int:
+    """The most nodes that this machine holds now, with a fifth of its memory left to whoever else wants some."""
+    limits = read_limits()
+    return most_nodes(msgspec.structs.replace(limits, memory=0.8 * limits.memory))
+
+
 def most_nodes(limits: Limits) -> int:
     """The most nodes that `limits` allow."""
 
@@ -88,7 +95,7 @@ def most_nodes(limits: Limits) -> int:
 def rings() -> Iterator[Point]:
     """Chang-Roberts on rings, up to the largest that this machine holds."""
     with Processes(("chang_roberts",)) as engine:
-        for n in (*RINGS, most_nodes(read_limits())):
+        for n in (*RINGS, largest_ring()):
             start, memory = opened(engine, n, ring=n > LARGE)
             messages, seconds = run(engine, "chang_roberts", n)
             yield Point("ring", "chang_roberts", n, 1, messages, start, seconds, memory)
@@ -168,9 +175,13 @@ def plot(points: list[Point], path: Path) -> None:
             start.plot(sizes, [seconds for _, seconds, _ in series], marker=marker, label=what)
         memory.plot(sizes, [megabytes for *_, megabytes in series], marker=marker, label=what)
     for what, marker in (("ring", "o"), ("complete", "s"), ("sweep", "x"), ("simulated", "^")):
-        series_of_work = sorted((p.messages, p.run_s) for p in points if p.what == what)
-        messages, seconds = zip(*series_of_work, strict=True)
-        work.plot(messages, seconds, marker=marker, label=what, linestyle="none")
+        work.plot(
+            [p.messages for p in points if p.what == what],
+            [p.run_s for p in points if p.what == what],
+            marker=marker,
+            label=what,
+            linestyle="none",
+        )
     for axes, x, y, title in (
         (start, "nodes", "s", "Start, to the barrier"),
         (memory, "nodes", "MB", "Memory"),
@@ -180,6 +191,15 @@ def plot(points: list[Point], path: Path) -> None:
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     figure.savefig(path, metadata={"Date": None})
+
+
+def read(folder: Path) -> list[Point]:
+    """The points that are stored, if any are."""
+    path = folder / "scale.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return msgspec.convert(list(csv.DictReader(file)), list[Point], strict=False)
 
 
 def write(points: list[Point], folder: Path) -> None:
@@ -200,13 +220,16 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"bench.perf.scale: no series {unknown[0]!r}; there are {', '.join(SERIES)}", file=sys.stderr)
         return 2
-    points = []
+    folder = Path("results")
+    points = read(folder)
     for name in names or SERIES:
+        measured = []
         for point in SERIES[name]():
-            points.append(point)
+            measured.append(point)
             print(*msgspec.structs.astuple(point), flush=True)
-    if not names:
-        write(points, Path("results"))
+        points = [point for point in points if point.what != name] + measured
+        points.sort(key=lambda point: list(SERIES).index(point.what))
+        write(points, folder)
     return 0
 
 
