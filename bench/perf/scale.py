@@ -9,12 +9,14 @@ import sys
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from statistics import fmean
 
 import msgspec
 import psutil
 
-from bench.calibrate import HORIZON, MOST_NODES, Limits, check_limits, read_limits
+from bench.calibrate import BURST, HORIZON, MOST_NODES, Limits, check_limits, measure_delta, read_limits
 from bench.engines.processes import LARGE, Processes
 from bench.faults import parse_plan
 from bench.observe import make_row
@@ -37,7 +39,7 @@ class Point(msgspec.Struct, frozen=True):
         messages: of the election, of all trials together.
         start_s: until all nodes have passed the barrier; 0 in a simulation.
         run_s: all trials, from reset to quiescence.
-        memory_mb: of the whole system, by the nodes; in a simulation the most that the process had.
+        memory_mb: of all nodes, once they have run; in a simulation the most that the process had.
     """
 
     what: str
@@ -50,8 +52,10 @@ class Point(msgspec.Struct, frozen=True):
     memory_mb: float
 
 
-def run(engine: Processes, algorithm: str, n: int, fault: str = "none", initiators: str = "all") -> tuple[int, float]:
-    """One trial: its messages and seconds.
+def run(
+    engine: Processes, algorithm: str, n: int, fault: str = "none", initiators: str = "all", delta: float = 60.0
+) -> tuple[int, float]:
+    """One trial: its messages and seconds. Bully waits for the crashed leader for twice `delta`, in seconds.
 
     Raises:
         AssertionError: if it does not elect, or a message is not accounted for.
@@ -59,18 +63,21 @@ def run(engine: Processes, algorithm: str, n: int, fault: str = "none", initiato
     ids, _ = choose_ids("random", find_algorithm(algorithm), n, 1)
     faults = parse_plan(fault)
     scenario = Scenario(
-        algorithm=algorithm, ids=ids, seed=1, delta=60.0, horizon=10 * HORIZON, faults=faults, initiators=initiators
+        algorithm=algorithm, ids=ids, seed=1, delta=delta, horizon=10 * HORIZON, faults=faults, initiators=initiators
     )
     row, _ = make_row(engine.run(scenario), scenario, "scale", 0, 0, engine.name)
     assert (row.verdict, row.unaccounted, row.in_flight, row.violations) == ("elected", 0, 0, 0), row
     return row.messages, row.wall_s or 0.0
 
 
-def opened(engine: Processes, n: int, ring: bool) -> tuple[float, float]:
-    """Seconds in which n nodes start, and the MB by which less is available then."""
-    engine.open(1)
-    before = psutil.virtual_memory().available
-    return engine.open(n, ring).seconds, (before - psutil.virtual_memory().available) / 1e6
+def measure_nodes(engine: Processes) -> float:
+    """MB that the nodes of the open cluster hold, each alone (USS), by 64 of them, evenly spread, that live."""
+    assert engine.opened is not None
+    pids, sizes = engine.opened.pids, []
+    for pid in pids[:: -(-len(pids) // 64)]:
+        with suppress(psutil.NoSuchProcess):  # it was the leader
+            sizes.append(psutil.Process(pid).memory_full_info().uss)
+    return fmean(sizes) * len(pids) / 1e6
 
 
 def largest_ring() -> int:
@@ -96,20 +103,22 @@ def rings() -> Iterator[Point]:
     """Chang-Roberts on rings, up to the largest that this machine holds."""
     with Processes(("chang_roberts",)) as engine:
         for n in (*RINGS, largest_ring()):
-            start, memory = opened(engine, n, ring=n > LARGE)
+            start = engine.open(n, ring=n > LARGE).seconds
             messages, seconds = run(engine, "chang_roberts", n)
-            yield Point("ring", "chang_roberts", n, 1, messages, start, seconds, memory)
+            yield Point("ring", "chang_roberts", n, 1, messages, start, seconds, measure_nodes(engine))
 
 
 def graphs() -> Iterator[Point]:
-    """The classics on complete graphs: the leader crashes, and one node notices."""
-    with Processes(CLASSICS) as engine:
+    """The classics on complete graphs: the leader crashes, and one node notices; patience is measured, as in a run."""
+    with Processes((*CLASSICS, BURST)) as engine:
+        deltas = measure_delta(engine, COMPLETE)
         for n in COMPLETE:
-            start, memory = opened(engine, n, ring=False)
+            start = engine.open(n).seconds
             for algorithm in CLASSICS:
                 began = time.monotonic()
-                messages, _ = run(engine, algorithm, n, "leader-crash", "one")
-                yield Point("complete", algorithm, n, 1, messages, start, time.monotonic() - began, memory)
+                messages, _ = run(engine, algorithm, n, "leader-crash", "one", deltas[n].delta_s)
+                seconds = time.monotonic() - began
+                yield Point("complete", algorithm, n, 1, messages, start, seconds, measure_nodes(engine))
 
 
 def simulations() -> Iterator[Point]:
@@ -123,13 +132,14 @@ def sweeps() -> Iterator[Point]:
     """How the time of a sweep grows with trials, nodes and messages: cold starts, on one cluster a size."""
     with Processes(CLASSICS) as engine:
         for n, counts in ((8, TRIALS), (16, (20,)), (32, (20,)), (64, (20,))):
-            start, memory = opened(engine, n, ring=False)
+            start = engine.open(n).seconds
             for algorithm in CLASSICS:
                 run(engine, algorithm, n)
                 for trials in counts:
                     began = time.monotonic()
                     messages = sum(run(engine, algorithm, n)[0] for _ in range(trials))
-                    yield Point("sweep", algorithm, n, trials, messages, start, time.monotonic() - began, memory)
+                    seconds = time.monotonic() - began
+                    yield Point("sweep", algorithm, n, trials, messages, start, seconds, measure_nodes(engine))
 
 
 SERIES: dict[str, Callable[[], Iterator[Point]]] = {
@@ -160,36 +170,53 @@ def ceilings() -> list[tuple[str, int, str]]:
     return list(dict.fromkeys(told))
 
 
-def plot(points: list[Point], path: Path) -> None:
-    """How start, memory and run grow, in three panels."""
+def plot(points: list[Point], told: list[tuple[str, int, str]], path: Path) -> None:
+    """How start, memory, run and sweep grow, in four panels; the first two end at the limits that were `told`."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
 
     mpl.rcParams["svg.hashsalt"] = "election-bench"
-    figure = Figure(figsize=(12, 4), layout="constrained")
-    start, memory, work = figure.subplots(1, 3)
-    for what, marker in (("ring", "o"), ("complete", "s"), ("simulated", "^")):
-        series = sorted({(p.n, p.start_s, p.memory_mb) for p in points if p.what == what})
-        sizes = [n for n, _, _ in series]
+    figure = Figure(figsize=(11, 8.5), layout="constrained")
+    (start, memory), (work, sweep) = figure.subplots(2, 2)
+    styles = {
+        "ring": ("o", "ring of processes"),
+        "complete": ("s", "complete graph of processes"),
+        "simulated": ("^", "simulated ring"),
+    }
+    for what, (marker, label) in styles.items():
+        of = [p for p in points if p.what == what]
+        sizes = sorted({p.n for p in of})
         if what != "simulated":
-            start.plot(sizes, [seconds for _, seconds, _ in series], marker=marker, label=what)
-        memory.plot(sizes, [megabytes for *_, megabytes in series], marker=marker, label=what)
-    for what, marker in (("ring", "o"), ("complete", "s"), ("sweep", "x"), ("simulated", "^")):
-        work.plot(
-            [p.messages for p in points if p.what == what],
-            [p.run_s for p in points if p.what == what],
-            marker=marker,
-            label=what,
-            linestyle="none",
-        )
+            start.plot(sizes, [max(p.start_s for p in of if p.n == n) for n in sizes], marker=marker, label=label)
+        memory.plot(sizes, [max(p.memory_mb for p in of if p.n == n) for n in sizes], marker=marker, label=label)
+        work.plot([p.messages for p in of], [p.run_s for p in of], marker, alpha=0.8, label=label)
+    for name in CLASSICS:
+        of = sorted((p for p in points if p.what == "sweep" and p.algorithm == name), key=lambda p: p.trials)
+        small = [p for p in of if p.n == min(p.n for p in of)]
+        sweep.plot([p.trials for p in small], [p.run_s for p in small], marker="o", label=f"{name}, 8 nodes")
+    for n, marker in zip((16, 32, 64), "sD^", strict=True):
+        of = [p for p in points if p.what == "sweep" and p.n == n]
+        label = f"the same five, {n} nodes"
+        sweep.plot([p.trials for p in of], [p.run_s for p in of], marker, color="grey", alpha=0.7, label=label)
     for axes, x, y, title in (
-        (start, "nodes", "s", "Start, to the barrier"),
-        (memory, "nodes", "MB", "Memory"),
-        (work, "messages", "s", "Time of a run against its work"),
+        (start, "nodes", "s", "Start, until all nodes are ready"),
+        (memory, "nodes", "MB", "Memory, once they have run"),
+        (work, "messages of one election", "s", "Time of one election: the scheduler switches at each message"),
+        (sweep, "trials", "s", "Time of a sweep on one cluster"),
     ):
-        axes.set(xscale="log", yscale="log", xlabel=x, ylabel=y, title=title)
+        axes.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
+        axes.set_title(title, loc="left", fontsize=10)
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, fontsize=8, loc="upper left")
+        axes.margins(0.06, 0.25)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    for name, most, _ in told:
+        for axes in (start, memory):
+            axes.axvline(most, color="grey", linestyle=":", linewidth=1)
+            where = axes.get_xaxis_transform()
+            axes.text(most, 0.02, f"{name} {most:,}", transform=where, rotation=90, fontsize=8, ha="right", va="bottom")
     figure.savefig(path, metadata={"Date": None})
 
 
@@ -202,15 +229,15 @@ def read(folder: Path) -> list[Point]:
         return msgspec.convert(list(csv.DictReader(file)), list[Point], strict=False)
 
 
-def write(points: list[Point], folder: Path) -> None:
+def write(points: list[Point], told: list[tuple[str, int, str]], folder: Path) -> None:
     """Write the points as CSV, the figure, and the limits with their messages as Markdown."""
     import pandas as pd
 
     frame = pd.DataFrame([msgspec.structs.asdict(point) for point in points])
     frame.to_csv(folder / "scale.csv", index=False, float_format="%.4g")
-    plot(points, folder / "scale.svg")
+    plot(points, told, folder / "scale.svg")
     lines = ["| what limits | most nodes here | what a user sees who asks for one more |", "|---|---|---|"]
-    lines += [f"| {name} | {most:,} | `{told}` |" for name, most, told in ceilings()]
+    lines += [f"| {name} | {most:,} | `{line}` |" for name, most, line in told]
     (folder / "scale.md").write_text("\n".join(lines) + "\n")
 
 
@@ -220,7 +247,7 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"bench.perf.scale: no series {unknown[0]!r}; there are {', '.join(SERIES)}", file=sys.stderr)
         return 2
-    folder = Path("results")
+    folder, told = Path("results"), ceilings()  # before anything runs that takes some of the memory
     points = read(folder)
     for name in names or SERIES:
         measured = []
@@ -229,7 +256,7 @@ def main(names: list[str]) -> int:
             print(*msgspec.structs.astuple(point), flush=True)
         points = [point for point in points if point.what != name] + measured
         points.sort(key=lambda point: list(SERIES).index(point.what))
-        write(points, folder)
+        write(points, told, folder)
     return 0
 
 

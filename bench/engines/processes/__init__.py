@@ -43,6 +43,7 @@ class Processes:
         self.algorithms = algorithms
         self.n, self.ring = 0, False
         self.opened: Opened | None = None
+        self.prepared: Open | None = None
         descriptor, self.launcher = early.pop() if early else launch()
         self.connection = Connection(descriptor)
         self.decode = msgspec.msgpack.Decoder(Reply).decode
@@ -70,14 +71,30 @@ class Processes:
         Raises:
             HarnessError: if it cannot do it, or has ended.
         """
+        prepared, self.prepared = self.prepared, None
         try:
-            self.connection.send_bytes(msgspec.msgpack.encode(request))
+            if request != prepared:
+                if prepared is not None:
+                    self.connection.recv_bytes()  # nobody wants it any more
+                self.connection.send_bytes(msgspec.msgpack.encode(request))
             reply: Reply = self.decode(self.connection.recv_bytes())
         except (EOFError, OSError) as error:
             raise HarnessError(f"the launcher of the node processes ended: {error or 'end of file'}") from None
         if isinstance(reply, Failure):
             raise HarnessError(reply.reason)
         return reply
+
+    def prepare(self, n: int) -> None:
+        """Ask for a cluster of n nodes, and do not wait: whoever opens it, or asks for anything else, does.
+
+        Raises:
+            HarnessError: if the launcher has ended.
+        """
+        self.prepared = Open(n, self.algorithms)
+        try:
+            self.connection.send_bytes(msgspec.msgpack.encode(self.prepared))
+        except OSError as error:
+            raise HarnessError(f"the launcher of the node processes ended: {error}") from None
 
     def open(self, n: int, ring: bool = False, logging: bool = True) -> Opened:
         """Replace the cluster, if there is one, by a fresh one of n nodes.
