@@ -10,8 +10,10 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
 from statistics import fmean
+from textwrap import wrap
 
 import msgspec
 import psutil
@@ -27,7 +29,7 @@ CLASSICS = ("bully", "ring", "lamport", "chang_roberts", "randomized")
 COMPLETE = (8, 64, 256, 1000)
 RINGS = (8, 64, 256, 1024, 4096)
 SIMULATED = (1_000, 10_000, 100_000, 1_000_000)
-TRIALS = (1, 10, 100, 1000)
+SWEPT = ((8, (1, 10, 100, 1000)), (16, (20,)), (32, (20,)), (64, (20,)))  # nodes, and numbers of trials
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -131,7 +133,7 @@ def simulations() -> Iterator[Point]:
 def sweeps() -> Iterator[Point]:
     """How the time of a sweep grows with trials, nodes and messages: cold starts, on one cluster a size."""
     with Processes(CLASSICS) as engine:
-        for n, counts in ((8, TRIALS), (16, (20,)), (32, (20,)), (64, (20,))):
+        for n, counts in SWEPT:
             start = engine.open(n).seconds
             for algorithm in CLASSICS:
                 run(engine, algorithm, n)
@@ -170,21 +172,24 @@ def ceilings() -> list[tuple[str, int, str]]:
     return list(dict.fromkeys(told))
 
 
+STYLES = {
+    "ring": ("o", "ring of processes"),
+    "complete": ("s", "complete graph of processes"),
+    "simulated": ("^", "simulated ring"),
+}
+
+
 def plot(points: list[Point], told: list[tuple[str, int, str]], path: Path) -> None:
-    """How start, memory, run and sweep grow, in four panels; the first two end at the limits that were `told`."""
+    """How start, memory, elections and sweeps grow, and the limits that were `told`, in six panels."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import EngFormatter, FuncFormatter, NullFormatter
 
     mpl.rcParams["svg.hashsalt"] = "election-bench"
-    figure = Figure(figsize=(11, 8.5), layout="constrained")
-    (start, memory), (work, sweep) = figure.subplots(2, 2)
-    styles = {
-        "ring": ("o", "ring of processes"),
-        "complete": ("s", "complete graph of processes"),
-        "simulated": ("^", "simulated ring"),
-    }
-    for what, (marker, label) in styles.items():
+    thousands = EngFormatter(sep="")
+    figure = Figure(figsize=(14, 8), layout="constrained")
+    (start, memory, limits), (work, sweep, trial) = figure.subplots(2, 3)
+    for what, (marker, label) in STYLES.items():
         of = [p for p in points if p.what == what]
         sizes = sorted({p.n for p in of})
         if what != "simulated":
@@ -192,31 +197,36 @@ def plot(points: list[Point], told: list[tuple[str, int, str]], path: Path) -> N
         memory.plot(sizes, [max(p.memory_mb for p in of if p.n == n) for n in sizes], marker=marker, label=label)
         work.plot([p.messages for p in of], [p.run_s for p in of], marker, alpha=0.8, label=label)
     for name in CLASSICS:
-        of = sorted((p for p in points if p.what == "sweep" and p.algorithm == name), key=lambda p: p.trials)
-        small = [p for p in of if p.n == min(p.n for p in of)]
-        sweep.plot([p.trials for p in small], [p.run_s for p in small], marker="o", label=f"{name}, 8 nodes")
-    for n, marker in zip((16, 32, 64), "sD^", strict=True):
-        of = [p for p in points if p.what == "sweep" and p.n == n]
-        label = f"the same five, {n} nodes"
-        sweep.plot([p.trials for p in of], [p.run_s for p in of], marker, color="grey", alpha=0.7, label=label)
+        of = [p for p in points if p.what == "sweep" and p.algorithm == name]
+        small = sorted((p for p in of if p.n == SWEPT[0][0]), key=lambda p: p.trials)
+        sweep.plot([p.trials for p in small], [p.run_s for p in small], marker="o", label=name)
+        longest = [max((p for p in of if p.n == n), key=lambda p: p.trials) for n in sorted({p.n for p in of})]
+        trial.plot([p.n for p in longest], [1e3 * p.run_s / p.trials for p in longest], marker="o", label=name)
     for axes, x, y, title in (
-        (start, "nodes", "s", "Start, until all nodes are ready"),
-        (memory, "nodes", "MB", "Memory, once they have run"),
-        (work, "messages of one election", "s", "Time of one election: the scheduler switches at each message"),
-        (sweep, "trials", "s", "Time of a sweep on one cluster"),
+        (start, "nodes", "seconds", "Start, until all nodes are ready"),
+        (memory, "nodes", "MB", "Memory of all nodes, once they have run"),
+        (work, "messages", "seconds", "One election: processes switch at each message"),
+        (sweep, "trials", "seconds", f"A sweep on one cluster of {SWEPT[0][0]} nodes"),
+        (trial, "nodes", "milliseconds", "A trial of a sweep, on average"),
     ):
         axes.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
-        axes.set_title(title, loc="left", fontsize=10)
+        axes.set_title(title, loc="left", fontsize=11)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8, loc="upper left")
         axes.margins(0.06, 0.25)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    for name, most, _ in told:
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if value < 1000 else thousands(value)))
+            axis.set_minor_formatter(NullFormatter())
+    trial.set_xticks([n for n, _ in SWEPT])
+    for _, most, _ in told:
         for axes in (start, memory):
             axes.axvline(most, color="grey", linestyle=":", linewidth=1)
-            where = axes.get_xaxis_transform()
-            axes.text(most, 0.02, f"{name} {most:,}", transform=where, rotation=90, fontsize=8, ha="right", va="bottom")
+    limits.axis("off")
+    limits.set_title("What puts an end to it here (dotted), and says so", loc="left", fontsize=11)
+    lines = [
+        "\n".join([f"{name}: {most:,} nodes", *wrap(line, 58)]) for name, most, line in sorted(told, key=itemgetter(1))
+    ]
+    limits.text(0, 0.97, "\n\n".join(lines), fontsize=9, va="top", transform=limits.transAxes)
     figure.savefig(path, metadata={"Date": None})
 
 
