@@ -86,6 +86,9 @@ def test_what_was_measured_is_written(tmp_path: Path) -> None:
     assert scale.read(tmp_path) == points
     assert len((tmp_path / "scale.csv").read_text().splitlines()) == 1 + len(points)
     assert (tmp_path / "scale.svg").read_text().startswith("<?xml")
+    scale.write([point for point in points if point.what == "complete"], told, tmp_path)  # as after the first series
+    assert len(scale.read(tmp_path)) == 2
+    scale.write(points, told, tmp_path)
     assert "what a user sees" in (tmp_path / "scale.md").read_text()
     before = (tmp_path / "scale.svg").read_bytes()
     scale.write(points, told, tmp_path)

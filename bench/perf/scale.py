@@ -191,6 +191,8 @@ def plot(points: list[Point], told: list[tuple[str, int, str]], path: Path) -> N
     (start, memory, limits), (work, sweep, trial) = figure.subplots(2, 3)
     for what, (marker, label) in STYLES.items():
         of = [p for p in points if p.what == what]
+        if not of:
+            continue  # a log scale has no place for nothing
         sizes = sorted({p.n for p in of})
         if what != "simulated":
             start.plot(sizes, [max(p.start_s for p in of if p.n == n) for n in sizes], marker=marker, label=label)
@@ -198,6 +200,8 @@ def plot(points: list[Point], told: list[tuple[str, int, str]], path: Path) -> N
         work.plot([p.messages for p in of], [p.run_s for p in of], marker, alpha=0.8, label=label)
     for name in CLASSICS:
         of = [p for p in points if p.what == "sweep" and p.algorithm == name]
+        if not of:
+            continue
         small = sorted((p for p in of if p.n == SWEPT[0][0]), key=lambda p: p.trials)
         sweep.plot([p.trials for p in small], [p.run_s for p in small], marker="o", label=name)
         longest = [max((p for p in of if p.n == n), key=lambda p: p.trials) for n in sorted({p.n for p in of})]
@@ -209,6 +213,8 @@ def plot(points: list[Point], told: list[tuple[str, int, str]], path: Path) -> N
         (sweep, "trials", "seconds", f"A sweep on one cluster of {SWEPT[0][0]} nodes"),
         (trial, "nodes", "milliseconds", "A trial of a sweep, on average"),
     ):
+        if not axes.lines:
+            continue  # not measured yet
         axes.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
         axes.set_title(title, loc="left", fontsize=11)
         axes.grid(alpha=0.3)
