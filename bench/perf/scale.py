@@ -253,7 +253,7 @@ def write(points: list[Point], told: list[tuple[str, int, str]], folder: Path) -
     frame.to_csv(folder / "scale.csv", index=False, float_format="%.4g")
     plot(points, told, folder / "scale.svg")
     lines = ["| what limits | most nodes here | what a user sees who asks for one more |", "|---|---|---|"]
-    lines += [f"| {name} | {most:,} | `{line}` |" for name, most, line in told]
+    lines += [f"| {name} | {most:,} | {line} |" for name, most, line in told]
     (folder / "scale.md").write_text("\n".join(lines) + "\n")
 
 
