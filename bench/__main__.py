@@ -1,5 +1,6 @@
 """The command line. Each command is a short function that calls one module."""
 
+import gc
 import json
 import os
 import shlex
@@ -7,12 +8,15 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench import __version__
-from bench.settings import BadInput, Settings
+from bench import BadInput, __version__
+from bench.launch import early, launch
+
+if TYPE_CHECKING:
+    from bench.settings import Settings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -79,6 +83,8 @@ def run(out: str | None, resume: bool, no_report: bool, as_json: bool, profile: 
 
     Example: election-bench run -a bully,ring -n 4,8 -f none,leader-crash -t 20 -o results/first
     """
+    if given["engine"] != "simulate":
+        early.append(launch())  # a profile may still say otherwise: then it ends with this process
     from bench.progress import run_and_show
     from bench.settings import make_settings, options_of, read_profile, settings_of
     from bench.store import Run, read_manifest
@@ -94,7 +100,6 @@ def run(out: str | None, resume: bool, no_report: bool, as_json: bool, profile: 
         for field in settings.__struct_fields__:
             if getattr(asked, field) != getattr(settings, field):
                 raise BadInput(f"--{field}: the run to resume has another; leave it out, or start a new run")
-        check_machine(settings)
         results = Run.resume(folder)
     else:
         base = read_profile(profile or "default")
@@ -103,13 +108,12 @@ def run(out: str | None, resume: bool, no_report: bool, as_json: bool, profile: 
         settings = make_settings(base | options, profile or "default")
         folder = Path(out) if out else choose_folder(settings)
         Run.check_new(folder)
-        check_machine(settings)
         results = Run.create(folder, make_manifest(settings, folder, "election-bench " + shlex.join(sys.argv[1:])))
         results.point_latest()
     sys.exit(run_and_show(results, settings, as_json, report=not no_report))
 
 
-def choose_folder(settings: Settings) -> Path:
+def choose_folder(settings: "Settings") -> Path:
     """Where a run goes that was not told: a folder of the moment and the profile, and of no other run of that second."""
     folder = first = Path("results", time.strftime(f"%Y-%m-%d-%H%M%S-{Path(settings.profile).stem}"))
     again = 1
@@ -117,21 +121,6 @@ def choose_folder(settings: Settings) -> Path:
         again += 1
         folder = first.with_name(f"{first.name}-{again}")
     return folder
-
-
-def check_machine(settings: Settings) -> None:
-    """Refuse sizes that this machine cannot hold as real processes.
-
-    Raises:
-        BadInput: says which limit is too low and how to raise it.
-    """
-    from bench.calibrate import check_limits
-
-    try:
-        if settings.engine == "processes":
-            check_limits(max(settings.sizes))
-    except ValueError as error:
-        raise BadInput(f"--nodes: {error}") from None
 
 
 @cli.command(short_help="Figures and report again, from stored rows.")
@@ -229,6 +218,7 @@ def calibrate(nodes: str, as_json: bool) -> None:
     """
     from bench.catalogue import print_rows
     from bench.perf.table import calibrate as measure
+    from bench.settings import check_machine
 
     try:
         sizes = tuple(int(word) for word in nodes.split(","))
@@ -236,7 +226,7 @@ def calibrate(nodes: str, as_json: bool) -> None:
         raise BadInput(f"--nodes: {nodes!r} are no sizes; write such as 8,64") from None
     if min(sizes) < 1:
         raise BadInput(f"--nodes: {min(sizes)} is too small; it must be at least 1")
-    check_machine(Settings(algorithms=(), nodes=(*sizes, 256)))
+    check_machine((*sizes, 256))
     rows = measure(sizes)
     if as_json:
         click.echo(json.dumps(rows))
@@ -321,8 +311,9 @@ def interrupt(_signal: int, _frame: object) -> None:
 
 def main() -> None:
     """Entry point of `election-bench`; a traceback never reaches a user."""
-    from bench.engines.processes import HarnessError
-
+    gc.set_threshold(
+        50_000
+    )  # modules stay: to look for garbage among them, as often as by default, took a tenth of the start
     sys.path.insert(0, os.getcwd())  # for algorithms of the user's own
     signal.signal(signal.SIGTERM, interrupt)
     try:
@@ -344,10 +335,12 @@ def main() -> None:
     except BrokenPipeError:
         sys.stdout = None  # whoever read it has gone; nothing more can be said there
         code = 0
-    except HarnessError as error:
-        click.echo(f"election-bench: the harness failed: {error}", err=True)
-        code = 3
     except Exception as error:
+        from bench.engines.processes import HarnessError
+
+        if isinstance(error, HarnessError):
+            click.echo(f"election-bench: the harness failed: {error}", err=True)
+            sys.exit(3)
         if os.environ.get("ELECTION_BENCH_TRACEBACK"):
             raise
         reason = f"{type(error).__name__}: {error}"

@@ -26,7 +26,7 @@ LARGEST_BURST = 256  # nodes; a larger burst would take seconds
 GROWTH = 2.25  # and its W(n) is extrapolated like n^2.25: a little faster than its n² messages, for caches run cold
 HORIZON = 120.0  # seconds
 NODE_BYTES = 2_300_000  # memory of a node process once it has run an election, the kernel's part included
-ID_BYTES = 36  # of each node, for each id: it reads the whole scenario
+ID_BYTES = 84  # of each node, for each id, between 1,000 and 4,096: it reads the whole scenario
 SPARE_DESCRIPTORS = 64
 MOST_NODES = 65_535  # a frame has 16 bits for a position
 

@@ -8,7 +8,6 @@ import math
 import random
 import re
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -225,6 +224,8 @@ def parse_fault(text: str) -> Fault:
     """
     name, _, rest = text.partition(":")
     if name not in FAULTS:
+        from difflib import get_close_matches
+
         near = get_close_matches(name, FAULTS, 1)
         hint = f"did you mean {FAULTS[near[0]].syntax or near[0]}?" if near else f"there are {', '.join(FAULTS)}"
         raise ValueError(f"no fault {name!r}; {hint}")

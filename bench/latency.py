@@ -2,7 +2,6 @@
 
 import math
 import random
-import tomllib
 from collections.abc import Callable
 from functools import cache
 from math import floor
@@ -33,6 +32,8 @@ def read_matrix(text: str) -> tuple[tuple[int, ...], ...] | None:
     """
     if text not in matrix_names() and not text.endswith(".toml"):
         return None
+    import tomllib
+
     try:
         found = tomllib.loads((MATRICES / f"{text}.toml" if text in matrix_names() else Path(text)).read_text())
         rows = tuple(tuple(max(1, round(float(cell) * 5e5)) for cell in row) for row in found["round_trip_ms"])

@@ -5,7 +5,6 @@ import random
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -262,4 +261,6 @@ def choose_ids(policy: str, page: type[Node], n: int, seed: int) -> tuple[tuple[
 
 def trial_seed(seed: int, n: int, rep: int) -> int:
     """The seed of a trial: it depends on these three alone, so that all algorithms meet the same ids and faults."""
+    from hashlib import blake2b  # node processes have no use for it, and it brings all of OpenSSL
+
     return int.from_bytes(blake2b(f"{seed}/{n}/{rep}".encode(), digest_size=6).digest())

@@ -1,13 +1,14 @@
 """Settings of a run: what the options and a profile say, checked before anything is written."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import msgspec
 
+from bench import BadInput as BadInput
 from bench.detector import parse_detector
 from bench.faults import FAULTS, Faults, parse_fault, parse_faults, parse_plan, seconds, write_plan
 from bench.latency import make_link_sampler, read_matrix
@@ -23,10 +24,6 @@ from bench.topology import GRAPHS, find_graph
 
 ENGINES = ("processes", "simulate")
 PROFILES = Path(__file__).parent / "profiles"
-
-
-class BadInput(Exception):
-    """What the user asked for is wrong; the message is one line that names the option and what would be accepted."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,9 +170,12 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
         make_link_sampler(latency, 1.0, Random(0))
     except ValueError as error:
         raise BadInput(f"--latency: {error}") from None
+    nodes = tuple(dict.fromkeys(whole_number("nodes", word, 1) for word in split_words(options["nodes"])))
+    if engine == "processes":
+        check_machine(nodes)  # before anything is made that grows with n
     settings = Settings(
         algorithms=algorithms,
-        nodes=tuple(dict.fromkeys(whole_number("nodes", word, 1) for word in split_words(options["nodes"]))),
+        nodes=nodes,
         faults=tuple(dict.fromkeys(map(write_plan, parsed))),
         topology=topology,
         detector=str(options.get("detector", "perfect")),
@@ -200,6 +200,20 @@ def make_settings(options: Mapping[str, Any], profile: str) -> Settings:
     return msgspec.structs.replace(
         settings, also=tuple(make_settings(shared | table, profile) for table in options.get("also", []))
     )
+
+
+def check_machine(sizes: Iterable[int]) -> None:
+    """Refuse sizes that this machine cannot hold as real processes.
+
+    Raises:
+        BadInput: says which limit is too low and how to raise it.
+    """
+    from bench.calibrate import check_limits
+
+    try:
+        check_limits(max(sizes))
+    except ValueError as error:
+        raise BadInput(f"--nodes: {error}") from None
 
 
 def read_faults(options: Mapping[str, Any], engine: str) -> list[Faults]:

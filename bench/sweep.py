@@ -1,9 +1,7 @@
 """Sweep: a grid of scenarios becomes rows, one trial at a time, in a folder from which it can go on."""
 
-import importlib.metadata
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from bench.calibrate import BURST, machine, measure_delta, measure_hop
-from bench.engines.processes import Processes
+from bench.calibrate import BURST, LARGEST_BURST, machine, measure_delta, measure_hop
+from bench.engines.processes import LARGE, Processes
 from bench.engines.processes.events import tell_events
 from bench.engines.processes.summary import summarise
 from bench.engines.processes.worker import die_with_parent
@@ -38,6 +36,8 @@ PACKAGES = ("election-bench", "msgspec", "pandas", "matplotlib", "psutil", "scip
 
 def revision() -> str:
     """The git revision of the source, with a + if it was changed since; empty outside a checkout."""
+    import subprocess
+
     here = Path(__file__).parent
     try:
         head = subprocess.run(
@@ -50,20 +50,30 @@ def revision() -> str:
 
 
 def make_manifest(settings: Settings, folder: Path, command: str) -> dict[str, Any]:
-    """What the rows of a run share: with a row it is enough to run the trial again."""
+    """What the rows of a run share: with a row it is enough to run the trial again; `look_around` adds where it runs."""
     return {
         "schema": SCHEMA,
         "run": folder.name,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": command,
         "settings": msgspec.to_builtins(settings),
-        "revision": revision(),
-        "machine": machine(),
-        "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
+        "revision": "",
+        "machine": {},
+        "versions": {},
         "calibration": {},
         "policy": "",
         "finished": False,
     }
+
+
+def look_around(run: Run) -> None:
+    """Write into the manifest of a new run what runs it, and where; a run that goes on keeps what it says."""
+    import importlib.metadata
+
+    if not run.manifest["machine"]:
+        versions = {package: importlib.metadata.version(package) for package in PACKAGES}
+        run.manifest |= {"revision": revision(), "machine": machine(), "versions": versions}
+        run.write_manifest()
 
 
 def calibrate(run: Run, settings: Settings, engine: Processes) -> dict[int, float]:
@@ -126,6 +136,10 @@ def run_real(run: Run, settings: Settings, begin: Begin, note: Note) -> Iterator
     faults: what a fault waits for warms nothing, and was a sixth of a sweep with faults.
     """
     with Processes((*settings.algorithms, "chang_roberts", BURST)) as engine:
+        first = min(*settings.sizes, LARGEST_BURST) if settings.delta == "auto" else settings.nodes[0]
+        if first <= LARGE and not run.done:
+            engine.prepare(first)  # it takes as long as to look around
+        look_around(run)
         planned_all = plan(settings, calibrate(run, settings, engine))
         shown = choose_shown(planned_all)
         missing = [planned for planned in planned_all if planned.trial not in run.done]
@@ -149,6 +163,7 @@ def run_real(run: Run, settings: Settings, begin: Begin, note: Note) -> Iterator
 
 def run_simulated(run: Run, settings: Settings, begin: Begin, note: Note) -> Iterator[Finished]:
     """Trials in virtual time, fanned out over the cores and handed over in the order of the plan."""
+    look_around(run)
     delta = SIMULATED_DELTA if settings.delta == "auto" else seconds(settings.delta)
     run.manifest["calibration"] = {str(n): {"delta_s": delta} for n in settings.sizes}
     run.write_manifest()

@@ -158,10 +158,8 @@ def run_one(options: Mapping[str, Any]) -> tuple[Log, bool]:
         scenario = make_scenario(settings, algorithm, n, fault, 0, delta)
         execution, events = record(scenario)
     else:
-        from bench.__main__ import check_machine
         from bench.calibrate import BURST, measure_delta
 
-        check_machine(settings)
         with Processes((algorithm, "chang_roberts", BURST)) as engine:
             auto = settings.delta == "auto"
             delta = measure_delta(engine, (n,))[n].delta_s if auto else seconds(settings.delta)

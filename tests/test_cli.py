@@ -8,16 +8,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
+from bench import calibrate, settings
 from bench.__main__ import choose_folder, cli
+from bench.calibrate import Limits
 from bench.settings import BadInput, Settings, make_settings, plan, read_profile
 
 COMMAND = (sys.executable, "-m", "bench")
 ROOT = Path(__file__).parent.parent
+HUGE = 1 << 16  # nodes: one more than a frame has room for
 
 
 def bench(*words: str, cwd: Path = ROOT, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -159,6 +164,7 @@ BAD = [
     (("--param", "victory"), "--param: 'victory' is not of the form algorithm.name=value"),
     (("--profile", "fastest"), "--profile: cannot read 'fastest'; there are default, faults, full, quick"),
     (("-n", "60000"), "--nodes: "),
+    (("-n", "4,5000000"), "--nodes: 5,000,000 nodes are too many; a frame has room for 65,535 positions"),
     (("-n", ""), "--nodes: '' is no whole number; write such as 4,8,16"),
     (("-a", ""), "--algorithms: no algorithm ''"),
     (("-a", "bully", "ring"), "Got unexpected extra argument (ring). Lists are written with commas, without blanks."),
@@ -190,6 +196,36 @@ def test_bad_input_gets_one_line_and_writes_nothing(tmp_path: Path, words: tuple
     assert lines[0].startswith(f"election-bench: {says}"), lines
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        (Limits(), "65,536 nodes are too many"),
+        (Limits(descriptors=20_000), "65,536 nodes need 131,136 open files (hard limit), the limit is 20,000"),
+        (Limits(pids=32_768), "65,536 nodes need 65,538 process ids (kernel.pid_max), the limit is 32,768"),
+        (Limits(memory=24e9), "65,536 nodes need "),
+    ],
+    ids=["frame", "descriptors", "pids", "memory"],
+)
+@pytest.mark.parametrize("grid", ["first", "second"])
+def test_what_cannot_fit_is_refused_before_anything_grows_with_it(
+    monkeypatch: pytest.MonkeyPatch, limits: Limits, says: str, grid: str
+) -> None:
+    def refuse(build: Callable[..., object], *given: object) -> object:
+        assert HUGE not in given, "built for a size that is refused"
+        return build(*given)
+
+    monkeypatch.setattr(calibrate, "read_limits", lambda: limits)
+    if limits != Limits():
+        monkeypatch.setattr(calibrate, "MOST_NODES", HUGE)
+    for name in ("find_graph", "check_targets", "make_scenario"):
+        monkeypatch.setattr(settings, name, partial(refuse, getattr(settings, name)))
+    sizes = {"nodes": str(HUGE)} if grid == "first" else {"nodes": "4", "also": [{"nodes": f"5,{HUGE}"}]}
+    with pytest.raises(BadInput) as refused:
+        make_settings({"algorithms": "flood_max,ring", **sizes}, "")
+    assert str(refused.value).startswith(f"--nodes: {says}")
+    assert "\n" not in str(refused.value)
 
 
 def test_foreign_and_unwritable_folders_are_refused(tmp_path: Path) -> None:

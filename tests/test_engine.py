@@ -1,5 +1,7 @@
 """The process engine: what goes wrong inside a node, bulky messages, many nodes, nothing left over."""
 
+import os
+import signal
 import time
 
 import psutil
@@ -88,7 +90,7 @@ def test_a_cluster_leaves_no_process_and_no_descriptor() -> None:
 def test_an_engine_whose_launcher_is_killed_says_so() -> None:
     with Processes(("ring",)) as engine:
         pids = engine.open(4).pids
-        engine.launcher.kill()
+        os.kill(engine.launcher, signal.SIGKILL)
         with pytest.raises(HarnessError, match="launcher of the node processes ended"):
             engine.open(4)
     deadline = time.monotonic() + 2

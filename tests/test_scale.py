@@ -80,19 +80,27 @@ def test_each_limit_says_what_a_user_sees() -> None:
 
 def test_what_was_measured_is_written(tmp_path: Path) -> None:
     points = [Point(what, "chang_roberts", n, 1, 3 * n, 0.1, 0.2, n / 10) for what in scale.SERIES for n in (8, 16)]
-    scale.write(points, tmp_path)
+    told = [("memory", 5000, "5,001 nodes need more")]
+    assert scale.read(tmp_path) == []
+    scale.write(points, told, tmp_path)
+    assert scale.read(tmp_path) == points
     assert len((tmp_path / "scale.csv").read_text().splitlines()) == 1 + len(points)
     assert (tmp_path / "scale.svg").read_text().startswith("<?xml")
+    scale.write([point for point in points if point.what == "complete"], told, tmp_path)  # as after the first series
+    assert len(scale.read(tmp_path)) == 2
+    scale.write(points, told, tmp_path)
     assert "what a user sees" in (tmp_path / "scale.md").read_text()
     before = (tmp_path / "scale.svg").read_bytes()
-    scale.write(points, tmp_path)
+    scale.write(points, told, tmp_path)
     assert (tmp_path / "scale.svg").read_bytes() == before
 
 
 def test_a_point_of_each_size_elects_and_counts_exactly() -> None:
     with Processes(("lamport",)) as engine:
-        start, _ = scale.opened(engine, 6, ring=False)
+        start = engine.open(6).seconds
         messages, seconds = scale.run(engine, "lamport", 6)
+        memory = scale.measure_nodes(engine)
     assert messages == (2 * 6 + 1) * (6 - 1)
     assert start > 0
     assert seconds > 0
+    assert 6 * 0.2 < memory < 6 * 50

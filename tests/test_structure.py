@@ -42,7 +42,39 @@ def test_a_node_process_carries_no_heavy_library() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout.split()
     assert "bench.engines.processes.worker" in loaded
-    assert not {"pandas", "numpy", "matplotlib", "scipy", "click", "rich", "jinja2"}.intersection(loaded)
+    assert not {"pandas", "numpy", "matplotlib", "scipy", "click", "rich", "jinja2", "psutil"}.intersection(loaded)
+    assert not {"hashlib", "tomllib", "difflib", "importlib.metadata"}.intersection(loaded)
+
+
+def test_a_launcher_starts_before_its_parent_loads_the_pages() -> None:
+    code = "import sys, bench.__main__ as it; it.launch = lambda: sys.exit(print(*sys.modules)); it.cli(['run'])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert "click" in loaded.split()
+    assert not {"algorithms", "msgspec", "bench.settings", "bench.engines", "psutil"}.intersection(loaded.split())
+
+
+def test_a_run_without_a_report_loads_no_library_of_reports(tmp_path: Path) -> None:
+    words = ("run", "-a", "ring", "-n", "3", "-f", "none", "-t", "1", "--delta", "1s", "--no-report", "-o")
+    command = [sys.executable, "-X", "importtime", "-m", "bench", *words, str(tmp_path / "run")]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stderr
+    loaded = {line.rpartition("|")[2].strip() for line in told.splitlines()}
+    assert "bench.sweep" in loaded
+    assert not {"pandas", "numpy", "matplotlib", "scipy", "rich", "jinja2", "bench.report"}.intersection(loaded)
+
+
+def test_nodes_are_forked_from_one_who_knows_their_lines() -> None:
+    code = """
+import dis, os
+from bench.engines.processes.launcher import rehearse
+from bench.engines.processes.worker import Worker
+def learnt(): return sum(it.opname not in dis.opmap for it in dis.get_instructions(Worker.dispatch, adaptive=True))
+print(learnt()); held = os.listdir("/dev/fd"); rehearse(); print(learnt(), held == os.listdir("/dev/fd"))
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    before, after, let_go = told.split()
+    assert int(before) == 0
+    assert int(after) > 10
+    assert let_go == "True"
 
 
 def test_to_verify_needs_no_library_for_figures() -> None:

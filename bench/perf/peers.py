@@ -19,7 +19,7 @@ from pathlib import Path
 from bench.engines.processes import launcher  # noqa: F401  (a fork costs what its parent has in memory: be as large)
 
 SOURCE = Path(__file__).with_name("pipes.c")
-TIMEOUT = 60  # seconds after which a peer is given up
+TIMEOUT = 600  # seconds after which a peer is given up
 
 
 class NoPeer(Exception):

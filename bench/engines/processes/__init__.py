@@ -1,16 +1,16 @@
 """Engine `processes`: one real process a node, joined by pipes."""
 
 import os
-import subprocess
-import sys
-from multiprocessing import Pipe
+import signal
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
-from bench.engines.processes.launcher import Failure, Observation, Open, Opened, Reply, Run
-from bench.engines.processes.summary import summarise
+from bench.engines.processes.launcher import FAREWELL, PATIENCE, Failure, Observation, Open, Opened, Reply, Run
+from bench.launch import early, launch
 from bench.observe import Execution
 from bench.scenario import Scenario, find_algorithm
 
@@ -43,11 +43,9 @@ class Processes:
         self.algorithms = algorithms
         self.n, self.ring = 0, False
         self.opened: Opened | None = None
-        self.connection, theirs = Pipe()
-        descriptor = theirs.fileno()
-        command = [sys.executable, "-m", "bench.engines.processes", str(descriptor), str(os.getpid())]
-        self.launcher = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=[descriptor])
-        theirs.close()
+        self.prepared: Open | None = None
+        descriptor, self.launcher = early.pop() if early else launch()
+        self.connection = Connection(descriptor)
         self.decode = msgspec.msgpack.Decoder(Reply).decode
 
     def __enter__(self) -> Self:
@@ -58,14 +56,14 @@ class Processes:
 
     def close(self, patient: bool = True) -> None:
         """End the launcher, and all nodes with it; `patient` lets it finish by itself."""
+        with suppress(OSError):  # it may have ended before
+            if patient:
+                self.connection.send_bytes(FAREWELL)
+                patient = self.connection.poll(PATIENCE)  # end of file: it is over
         self.connection.close()
         if not patient:
-            self.launcher.kill()
-        try:
-            self.launcher.wait(10)
-        except subprocess.TimeoutExpired:
-            self.launcher.kill()
-            self.launcher.wait()
+            os.kill(self.launcher, signal.SIGKILL)
+        os.waitpid(self.launcher, 0)
 
     def ask(self, request: Open | Run) -> Opened | Observation:
         """Send a request to the launcher and wait for its answer.
@@ -73,14 +71,30 @@ class Processes:
         Raises:
             HarnessError: if it cannot do it, or has ended.
         """
+        prepared, self.prepared = self.prepared, None
         try:
-            self.connection.send_bytes(msgspec.msgpack.encode(request))
+            if request != prepared:
+                if prepared is not None:
+                    self.connection.recv_bytes()  # nobody wants it any more
+                self.connection.send_bytes(msgspec.msgpack.encode(request))
             reply: Reply = self.decode(self.connection.recv_bytes())
         except (EOFError, OSError) as error:
             raise HarnessError(f"the launcher of the node processes ended: {error or 'end of file'}") from None
         if isinstance(reply, Failure):
             raise HarnessError(reply.reason)
         return reply
+
+    def prepare(self, n: int) -> None:
+        """Ask for a cluster of n nodes, and do not wait: whoever opens it, or asks for anything else, does.
+
+        Raises:
+            HarnessError: if the launcher has ended.
+        """
+        self.prepared = Open(n, self.algorithms)
+        try:
+            self.connection.send_bytes(msgspec.msgpack.encode(self.prepared))
+        except OSError as error:
+            raise HarnessError(f"the launcher of the node processes ended: {error}") from None
 
     def open(self, n: int, ring: bool = False, logging: bool = True) -> Opened:
         """Replace the cluster, if there is one, by a fresh one of n nodes.
@@ -103,4 +117,6 @@ class Processes:
 
     def run(self, scenario: Scenario) -> Execution:
         """Run one trial; `observe` has the raw logs."""
+        from bench.engines.processes.summary import summarise
+
         return summarise(self.observe(scenario), scenario)
