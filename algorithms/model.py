@@ -12,6 +12,22 @@ from typing import Any, ClassVar
 
 import msgspec
 
+# the vocabulary of a page
+__all__ = ["NEXT", "PREVIOUS", "Id", "Port", "Position"]
+__all__ += [
+    "Announcement",
+    "Arrangement",
+    "Bounds",
+    "Claims",
+    "Formula",
+    "Message",
+    "Model",
+    "Node",
+    "Periodic",
+    "Pulse",
+]
+__all__ += ["choice", "count", "fibonacci", "harmonic", "number", "parameter", "peaks", "sides", "switch"]
+
 Id = int  # what is compared; unique, at least 1
 Port = int  # a node's own label for one of its links
 Position = int  # a place among 0..n-1; known to the bench and to `Reelection`, never to a page
@@ -100,7 +116,7 @@ class Pulse(msgspec.Struct, frozen=True):
     timeout: Callable[[Mapping[str, Any]], float]
 
 
-class Model(msgspec.Struct, frozen=True, kw_only=True):
+class Model(msgspec.Struct, frozen=True):
     """What the theorem assumes (the facts of the docstring's `Model` line, as data).
 
     Attributes:
@@ -165,23 +181,81 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
         """Positions that are up, ascending."""
         return tuple(p for p in range(len(self.ids)) if p not in self.dead)
 
+    @property
+    def ring(self) -> tuple[Id, ...]:
+        """Ids of those that are up, in ascending order of position: the ring of the living."""
+        return tuple(self.ids[p] for p in self.live)
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """Places of the initiators in `ring`, ascending."""
+        initiators = set(self.initiators)
+        return tuple(i for i, p in enumerate(self.live) if p in initiators)
+
+
+def harmonic(n: int) -> float:
+    """1 + 1/2 + ... + 1/n: how often, on average, the highest so far is beaten in a random order."""
+    return sum(1 / k for k in range(1, n + 1))
+
+
+def fibonacci(k: int) -> int:
+    """The k-th number of Fibonacci: 1, 1, 2, 3, 5 ..."""
+    small, large = 0, 1
+    for _ in range(k):
+        small, large = large, small + large
+    return small
+
+
+def peaks(n: int) -> tuple[Id, ...]:
+    """A ring on which every other id is a local maximum, and the maxima are again in this order."""
+    if n == 1:
+        return (1,)
+    low = iter(range(1, n - n // 2 + 1))
+    return (*(t for peak in peaks(n // 2) for t in (peak + n - n // 2, next(low))), *low)
+
+
+_CLOSED = re.compile(r"([\dn+−·/²^() ]|Hₙ|⌊lg n⌋|⌈lg n⌉)*n([\dn+−·/²^() ]|Hₙ|⌊lg n⌋|⌈lg n⌉)*")
+_PYTHON = {"−": "-", "·": "*", "²": "**2", "^": "**", "Hₙ": "harmonic(n)"}
+_PYTHON |= {"⌊lg n⌋": "(n.bit_length() - 1)", "⌈lg n⌉": "(n - 1).bit_length()"}
+
+
+def _read(text: str) -> Callable[[int, int], float] | None:
+    """The value of a closed form in n, read off its text: n is how many are alive. None for any other text."""
+    if not _CLOSED.fullmatch(text):
+        return None
+    source = re.sub(r"(?<=[\dn)])(?=[n(H⌊⌈])", "*", text)  # 2n(n−1) is a product
+    for sign, python in _PYTHON.items():
+        source = source.replace(sign, python)
+    value: Callable[[int, int], float] = eval(f"lambda _, n: {source}", {"harmonic": harmonic})
+    return value
+
 
 class Formula(msgspec.Struct, frozen=True):
     """A closed form: its text, and its value for n configured nodes of which the a weakest are alive.
 
-    A formula without a value (`None`) is known only as a bound or not at all.
+    The value need not be given where the text alone says it: a text such as `n(n−1)/2`, `n² + n·Hₙ` or `2n⌊lg n⌋`, in which
+    n is how many are alive. Any other text without a value (`None`) is known only as a bound or not at all.
     """
 
     text: str
     value: Callable[[int, int], float] | None = None
 
+    def __post_init__(self) -> None:
+        if self.value is None:
+            msgspec.structs.force_setattr(self, "value", _read(self.text))
 
-class Bounds(msgspec.Struct, frozen=True):
-    """Messages of one election, announcement included: best, mean and worst over ids, places and draws."""
 
-    best: Formula
-    mean: Formula
-    worst: Formula
+class Bounds:
+    """Messages of one election, announcement included: best, mean and worst over ids, places and draws.
+
+    A text is a `Formula` without a value of its own. What is not given is as the one before it.
+    """
+
+    def __init__(self, best: Formula | str, mean: Formula | str = "", worst: Formula | str = "") -> None:
+        formulas = (
+            one if isinstance(one, Formula) else Formula(one) for one in (best, mean or best, worst or mean or best)
+        )
+        self.best, self.mean, self.worst = formulas
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,7 +270,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
         leader: who is elected in one arrangement of at least two live nodes, or None where the schedule decides it.
         depth: exact length of the longest happened-before chain of messages, where the schedule does not decide it.
         all: bounds when every node starts.
-        one: bounds when one node starts, uniformly chosen.
+        one: bounds when one node starts, uniformly chosen; the same as `all` if not given.
         time: latency in delta, in words.
         bits: size of all messages, in words.
         source: author and year.
@@ -208,9 +282,9 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
 
     messages: Callable[[Arrangement], dict[str, int]]
     all: Bounds
-    one: Bounds
+    one: Bounds = None  # type: ignore[assignment]  # never None once it is made
     time: str
-    bits: str
+    bits: str = "O(log n) a message"
     source: str
     exact: Callable[[Arrangement], bool] = lambda arrangement: True
     ranges: Callable[[Arrangement], dict[str, range]] = lambda arrangement: {}
@@ -221,9 +295,15 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     best_case: Callable[[int], tuple[tuple[Id, ...], tuple[Position, ...]]] | None = None
     worst_case: Callable[[int], tuple[tuple[Id, ...], tuple[Position, ...]]] | None = None
 
+    def __post_init__(self) -> None:
+        if self.one is None:
+            msgspec.structs.force_setattr(self, "one", self.all)
+
 
 class Parameter(msgspec.Struct, frozen=True):
     """An algorithm's own knob: default as text, what it accepts, what it means, and how to read it.
+
+    A page declares it as an attribute of its class: `timeout: float = number(5, 1, "how long to wait")`.
 
     `parse` raises ValueError for what is not accepted; `variants` are other values whose counts the theorem gives, too.
     """
@@ -235,7 +315,16 @@ class Parameter(msgspec.Struct, frozen=True):
     variants: tuple[str, ...] = ()
 
 
-def choice(*words: str, meaning: str) -> Parameter:
+def parameter(
+    default: str, accepts: str, meaning: str, parse: Callable[[str], Any], variants: tuple[str, ...] = ()
+) -> Any:
+    """Declare a parameter, in a page's class, as the default of the attribute that holds its value: like `field` of
+    dataclasses.
+    """
+    return Parameter(default, accepts, meaning, parse, variants)
+
+
+def choice(*words: str, meaning: str) -> Any:
     """A parameter that is one of `words`; the first is the default."""
 
     def parse(text: str) -> str:
@@ -246,7 +335,18 @@ def choice(*words: str, meaning: str) -> Parameter:
     return Parameter(words[0], " or ".join(words), meaning, parse, words[1:])
 
 
-def number(default: float, least: float, *, meaning: str) -> Parameter:
+def switch(meaning: str) -> Any:
+    """A parameter that is off, which is the default, or on."""
+
+    def parse(text: str) -> bool:
+        if text not in ("off", "on"):
+            raise ValueError(text)
+        return text == "on"
+
+    return Parameter("off", "off or on", meaning, parse, ("on",))
+
+
+def number(default: float, least: float, meaning: str) -> Any:
     """A parameter that is a number of at least `least`."""
 
     def parse(text: str) -> float:
@@ -258,7 +358,7 @@ def number(default: float, least: float, *, meaning: str) -> Parameter:
     return Parameter(f"{default:g}", f"a number >= {least:g}", meaning, parse)
 
 
-def count(*, meaning: str) -> Parameter:
+def count(meaning: str) -> Any:
     """A parameter that is a whole number of at least 0, which is the default."""
 
     def parse(text: str) -> int:
@@ -269,7 +369,7 @@ def count(*, meaning: str) -> Parameter:
     return Parameter("0", "a whole number >= 0", meaning, parse)
 
 
-def sides(*, meaning: str) -> Parameter:
+def sides(meaning: str) -> Any:
     """A parameter that is how many values a node draws from: as many as there are nodes (0), or a number of at least 2."""
 
     def parse(text: str) -> int:
@@ -320,7 +420,7 @@ class Node:
     model: ClassVar[Model]
     messages: ClassVar[tuple[type[Message], ...]] = ()
     claims: ClassVar[Claims]
-    parameters: ClassVar[Mapping[str, Parameter]] = {}
+    parameters: ClassVar[Mapping[str, Parameter]] = {}  # collected from its attributes when the class is made
     record: ClassVar[type[Message] | None] = None
     _handlers: ClassVar[dict[type[Message], Callable[[Any, Port, Any], None]]] = {}
 
@@ -334,6 +434,8 @@ class Node:
         if missing:
             raise TypeError(f"{cls.__name__} declares messages but lacks {', '.join(missing)}")
         cls._handlers = {message: getattr(cls, name) for name, message in names.items()}
+        own = {name: value for name, value in vars(cls).items() if isinstance(value, Parameter)}
+        cls.parameters = {**cls.parameters, **own}
 
     def __init__(self, view: View, **parameters: Any) -> None:
         self.view = view
@@ -421,11 +523,12 @@ class Node:
         self.armed |= {name}
         self.effects.append(SetTimer(name, delay))
 
-    def cancel_timer(self, name: str) -> None:
-        """Withdraw the timer `name`, pending or not."""
-        if name in self.armed:
-            self.armed -= {name}
-            self.effects.append(CancelTimer(name))
+    def cancel_timer(self, *names: str) -> None:
+        """Withdraw the timers `names`, pending or not."""
+        for name in names:
+            if name in self.armed:
+                self.armed -= {name}
+                self.effects.append(CancelTimer(name))
 
     def elect(self, leader: Id, term: int = 0) -> None:
         """Take `leader` to be the leader of `term`.

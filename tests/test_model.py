@@ -4,7 +4,23 @@ import pytest
 
 from algorithms import ALGORITHMS
 from algorithms.complete.bully import Bully, Coordinator, Election, Epoch, Ok
-from algorithms.model import CancelTimer, Effect, Elect, Message, Node, Port, Save, Send, SetTimer, View
+from algorithms.model import (
+    Bounds,
+    CancelTimer,
+    Claims,
+    Effect,
+    Elect,
+    Formula,
+    Message,
+    Node,
+    Port,
+    Save,
+    Send,
+    SetTimer,
+    View,
+    number,
+    switch,
+)
 from bench.scenario import parse_parameters
 
 
@@ -144,6 +160,47 @@ def test_parameters_have_defaults_and_refuse_nonsense(name: str) -> None:
             parse_parameters(page, {parameter: "nonsense"})
     with pytest.raises(ValueError, match="no parameter 'colour'"):
         parse_parameters(page, {"colour": "red"})
+
+
+def test_parameters_are_attributes_and_inherited() -> None:
+    class Patient(Node):
+        timeout: float = number(3, 1, "how long to wait")
+
+    class Polite(Patient):
+        asks: bool = switch("whether it asks first")
+
+    assert (list(Patient.parameters), list(Polite.parameters)) == (["timeout"], ["timeout", "asks"])
+    node = Polite(View(1, (), 1, ""), asks=Polite.parameters["asks"].parse("on"))
+    assert (node.timeout, node.asks, Polite(View(1, (), 1, "")).asks) == (3, True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "five"),
+    [
+        *(
+            ("2n⌊lg n⌋ + 3n", 35),
+            ("4(2^⌈lg n⌉−1) + 3n", 43),
+            ("(2n+1)(n−1)", 44),
+            ("n(n+1)/2 + n", 20),
+            ("2n² − 1", 49),
+        ),
+        *(("n·Hₙ + n", 5 * (1 + 1 / 2 + 1 / 3 + 1 / 4 + 1 / 5) + 5), ("(5n−1)/2", 12)),
+        *(
+            (text, None)
+            for text in ("≈ 1.2 n lg n", "O(n²)", "≤ 2n", "2mD", "4m − n + 1", "0", "∞", "between", "unbounded")
+        ),
+    ],
+)
+def test_a_closed_form_is_its_text(text: str, five: float | None) -> None:
+    value = Formula(text).value
+    assert (None if value is None else value(8, 5)) == five
+
+
+def test_bounds_that_are_the_same_are_told_once() -> None:
+    bounds = Bounds("n", "O(n)")
+    assert [it.text for it in (bounds.best, bounds.mean, bounds.worst)] == ["n", "O(n)", "O(n)"]
+    claims = Claims(messages=lambda arrangement: {}, all=bounds, time="", source="")
+    assert claims.one is bounds
 
 
 def test_the_same_seed_draws_the_same_numbers() -> None:

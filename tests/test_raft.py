@@ -109,7 +109,7 @@ def test_a_rule_holds_and_its_breach_is_seen(
 
 
 def test_a_pre_vote_is_granted_only_where_no_leader_is_heard() -> None:
-    node = server(pre_vote="on")
+    node = server(pre_vote=True)
     hear(node, 1, "AppendEntries", 1)
     take(node)
     hear(node, 3, "RequestPreVote", 2, 1, 1)
@@ -121,7 +121,7 @@ def test_a_pre_vote_is_granted_only_where_no_leader_is_heard() -> None:
 
 
 def test_a_leader_that_hears_no_majority_resigns() -> None:
-    node = server(check_quorum="on")
+    node = server(check_quorum=True)
     node.fire("election")
     for port in (1, 3):
         hear(node, port, "Vote", 1, True)

@@ -1,8 +1,11 @@
 """Who may import whom: read off the source, so that the architecture cannot rot unseen."""
 
+import ast
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -81,3 +84,28 @@ def test_to_verify_needs_no_library_for_figures() -> None:
     code = "import sys, bench.conformance, bench.verify; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert not {"pandas", "numpy", "matplotlib", "scipy"}.intersection(loaded.split())
+
+
+def lines_of_code(path: Path) -> int:
+    """How many lines of a file hold code, imports and declarations included: no docstring, comment or empty line."""
+    docs: set[int] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            docs.update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    with path.open() as source:
+        tokens = [token for token in tokenize.generate_tokens(source.readline) if token.string.strip()]
+    code = (token for token in tokens if token.type != tokenize.COMMENT)
+    return len({line for token in code for line in range(token.start[0], token.end[0] + 1)} - docs)
+
+
+def test_lines_of_code_are_those_that_hold_code(tmp_path: Path) -> None:
+    (tmp_path / "page.py").write_text(
+        '"""Says.\n\nMore.\n"""\n\n# why\nx = """a\n\nb"""  # so\n\n\ndef f() -> None:\n    """Does."""\n'
+    )
+    assert lines_of_code(tmp_path / "page.py") == 4
+
+
+def test_a_page_is_a_page() -> None:
+    sizes = {path.stem: lines_of_code(path) for path in PAGES}
+    assert median(sizes.values()) <= 60
+    assert sizes["raft"] <= 150

@@ -23,7 +23,7 @@ References   Y. Afek, E. Gafni, Time and message bounds for election in synchron
              the first link is drawn, since all who begin with one node are stuck there but one, and n log n is never seen.
 """
 
-from algorithms.model import Announcement, Arrangement, Bounds, Claims, Formula, Id, Message, Model, Node, Port
+from algorithms.model import *
 
 
 class Capture(Message, frozen=True):
@@ -31,18 +31,13 @@ class Capture(Message, frozen=True):
     id: Id
 
 
-class Ask(Message, frozen=True):
-    level: int
-    id: Id
+class Ask(Capture, frozen=True): ...
 
 
-class Yield(Message, frozen=True):
-    level: int
-    id: Id
+class Yield(Capture, frozen=True): ...
 
 
-class Accept(Message, frozen=True):
-    pass
+class Accept(Message, frozen=True): ...
 
 
 class Leader(Announcement, frozen=True):
@@ -57,23 +52,15 @@ def _ranges(arrangement: Arrangement) -> dict[str, range]:
     return {"Capture": range(n + starts - 2, most + 1), "Accept": range(n - 1, most + 1), "Ask": again, "Yield": again}
 
 
-def _most(n: int, a: int) -> float:
-    return a + 4 * a * sum(1 / k for k in range(1, a + 1))
-
-
-_ONE = Formula("3(n−1)", lambda n, a: 3 * (a - 1))
-
-
 class AfekGafni(Node):
     model = Model(topology="complete", timing="asynchronous", channels="reliable", failures="none")
     messages = (Capture, Ask, Yield, Accept, Leader)
     claims = Claims(
         messages=lambda arrangement: {"Leader": len(arrangement.live) - 1},
         ranges=_ranges,
-        all=Bounds(Formula("4(n−1)", lambda n, a: 4 * (a - 1)), Formula("O(n log n)"), Formula("≤ 4n·Hₙ + n", _most)),
-        one=Bounds(_ONE, _ONE, _ONE),
+        all=Bounds("4(n−1)", "O(n log n)", Formula("≤ 4n·Hₙ + n", lambda n, a: a + 4 * a * harmonic(a))),
+        one=Bounds("3(n−1)"),
         time="O(n)δ",
-        bits="O(log n) a message",
         source="Afek, Gafni 1991",
         best_case=lambda n: (tuple(range(1, n + 1)), (0,)),
     )
@@ -83,7 +70,7 @@ class AfekGafni(Node):
         self.alive = False  # as a candidate
         self.highest = (-1, 0)  # (level, id) of the captures seen
         self.owner: Port | None = None
-        self.asking: Port | None = None  # who sent the highest
+        self.asking: Port = 0  # who sent the highest
 
     def on_start(self) -> None:
         self.alive, self.highest = True, (0, self.id)
@@ -95,13 +82,12 @@ class AfekGafni(Node):
         self.send(self.ports[(self.first + self.level) % len(self.ports)], Capture(self.level, self.id))
 
     def on_capture(self, port: Port, msg: Capture) -> None:
-        if (msg.level, msg.id) < self.highest:
-            return
-        self.highest, self.asking = (msg.level, msg.id), port
-        if self.owner is not None:
-            self.send(self.owner, Ask(msg.level, msg.id))
-        elif self.gives_way(msg.level, msg.id):
-            self.accept()
+        if (msg.level, msg.id) >= self.highest:
+            self.highest, self.asking = (msg.level, msg.id), port
+            if self.owner is not None:
+                self.send(self.owner, Ask(msg.level, msg.id))
+            elif self.gives_way(msg.level, msg.id):
+                self.accept()
 
     def gives_way(self, level: int, id: Id) -> bool:
         """Whether this node does not stand as a candidate ahead of (level, id); then it does not stand any more."""
@@ -112,7 +98,6 @@ class AfekGafni(Node):
 
     def accept(self) -> None:
         """Be taken by who asked last."""
-        assert self.asking is not None
         self.owner = self.asking
         self.send(self.owner, Accept())
 

@@ -25,20 +25,7 @@ References   H. Garcia-Molina, Elections in a Distributed Computing System, IEEE
              after its last, it would lead beside whoever won that epoch meanwhile.
 """
 
-from algorithms.model import (
-    Announcement,
-    Arrangement,
-    Bounds,
-    Claims,
-    Formula,
-    Id,
-    Message,
-    Model,
-    Node,
-    Port,
-    choice,
-    number,
-)
+from algorithms.model import *
 
 
 class Election(Message, frozen=True):
@@ -73,46 +60,31 @@ def _messages(arrangement: Arrangement) -> dict[str, int]:
     }
 
 
-def _all(n: int, a: int) -> float:
-    return a * (a - 1) + (n - a) * a + n - 1
+_ALL = Formula("n²−1", lambda n, a: a * (a - 1) + (n - a) * a + n - 1)
 
 
 class Bully(Node):
-    model = Model(
-        topology="complete",
-        timing="synchronous",
-        channels="reliable",
-        failures="crash",
-        knows=("n", "neighbours"),
-    )
+    model = Model("complete", "synchronous", "reliable", "crash", knows=("n", "neighbours"))
     messages = (Election, Ok, Coordinator)
     record = Epoch
-    parameters = {
-        "coordinator": choice("all", "lower", meaning="who is told of the outcome"),
-        "victory": choice("immediate", "wait", meaning="whether the strongest configured node waits T like the others"),
-        "answer_timeout": number(2, 2, meaning="T, in delta: how long to wait for an Ok"),
-        "coordinator_timeout": number(3, 3, meaning="T2, in delta: how long to wait for the Coordinator after that"),
-    }
+    coordinator: str = choice("all", "lower", meaning="who is told of the outcome")
+    victory: str = choice("immediate", "wait", meaning="whether the strongest configured node waits T like the others")
+    answer_timeout: float = number(2, 2, "T, in delta: how long to wait for an Ok")
+    coordinator_timeout: float = number(3, 3, "T2, in delta: how long to wait for the Coordinator after that")
     claims = Claims(
         messages=_messages,
         leader=lambda arrangement: max(arrangement.ids[p] for p in arrangement.live),
-        all=Bounds(Formula("n²−1", _all), Formula("n²−1", _all), Formula("n²−1", _all)),
+        all=Bounds(_ALL),
         one=Bounds(
             Formula("n−1", lambda n, a: n - a + n - 1),
             Formula("(n²−1)/3 + n−1", lambda n, a: (a * a - 1) / 3 + (n - a) * (a + 1) / 2 + n - 1),
-            Formula("n²−1", _all),
+            _ALL,
         ),
         time="2δ, or T + 2δ where stronger nodes are down",
-        bits="O(log n) a message",
         source="Garcia-Molina 1982",
         best_case=lambda n: (tuple(range(1, n + 1)), (n - 1,)),
         worst_case=lambda n: (tuple(range(1, n + 1)), tuple(range(n))),
     )
-
-    coordinator: str
-    victory: str
-    answer_timeout: float
-    coordinator_timeout: float
 
     def init(self) -> None:
         self.started = False
@@ -148,8 +120,7 @@ class Bully(Node):
         """Forget the past and enter `epoch`."""
         self.epoch, self.leader, self.started, self.answered, self.back = epoch, None, False, False, False
         self.rumour = None
-        self.cancel_timer("answer")
-        self.cancel_timer("coordinator")
+        self.cancel_timer("answer", "coordinator")
         self.save(Epoch(epoch))
 
     def begin(self) -> None:
@@ -215,6 +186,5 @@ class Bully(Node):
             if msg.epoch > self.epoch:
                 self.adopt(msg.epoch)
             self.back = False
-            self.cancel_timer("answer")
-            self.cancel_timer("coordinator")
+            self.cancel_timer("answer", "coordinator")
             self.elect(msg.leader, msg.epoch)

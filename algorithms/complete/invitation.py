@@ -26,23 +26,10 @@ References   H. Garcia-Molina, Elections in a Distributed Computing System, IEEE
              both ignore one another until the next poll; Accept and Ready are not acknowledged.
 """
 
-from algorithms.model import (
-    Announcement,
-    Arrangement,
-    Bounds,
-    Claims,
-    Formula,
-    Id,
-    Message,
-    Model,
-    Node,
-    Port,
-    number,
-)
+from algorithms.model import *
 
 
-class AreYouCoordinator(Message, frozen=True):
-    pass
+class AreYouCoordinator(Message, frozen=True): ...
 
 
 class Answer(Message, frozen=True):
@@ -86,32 +73,20 @@ def _ranges(arrangement: Arrangement) -> dict[str, range]:
     return {"Invitation": range(others, most * min(starts, 3) + 1), "Accept": once, "Ready": once}
 
 
-_ONE = Formula("(n−1) + 4(n−1)", lambda n, a: n - 1 + 4 * (a - 1))
-
-
 class GarciaMolina(Node):
-    model = Model(
-        topology="complete", timing="asynchronous", channels="reliable", failures="crash", knows=("n", "neighbours")
-    )
+    model = Model("complete", "asynchronous", "reliable", "crash", knows=("n", "neighbours"))
     messages = (AreYouCoordinator, Answer, Invitation, Accept, Ready)
     record = Epoch
-    parameters = {"timeout": number(2, 2, meaning="T, in delta: how long to wait for answers, and for each stronger")}
+    timeout: float = number(2, 2, "T, in delta: how long to wait for answers, and for each stronger")
     claims = Claims(
         messages=_messages,
         ranges=_ranges,
-        all=Bounds(
-            Formula("2n(n−1) + 3(n−1)", lambda n, a: a * (n - 1) + (a + 3) * (a - 1)),
-            Formula("O(n²)"),
-            Formula("O(n²)"),
-        ),
-        one=Bounds(_ONE, _ONE, _ONE),
+        all=Bounds(Formula("2n(n−1) + 3(n−1)", lambda n, a: a * (n - 1) + (a + 3) * (a - 1)), "O(n²)"),
+        one=Bounds(Formula("(n−1) + 4(n−1)", lambda n, a: n - 1 + 4 * (a - 1))),
         time="T + 3δ",
-        bits="O(log n) a message",
         source="Garcia-Molina 1982",
         best_case=lambda n: (tuple(range(1, n + 1)), (0,)),
     )
-
-    timeout: float
 
     def init(self) -> None:
         self.group = (self.epoch, 0)  # (epoch, coordinator); 0 while it is alone and not numbered

@@ -22,21 +22,7 @@ References   a classroom construction over L. Lamport, Time, Clocks, and the Ord
              request is answered, also after a Coordinator was seen.
 """
 
-from algorithms.model import (
-    Announcement,
-    Arrangement,
-    Bounds,
-    Claims,
-    Formula,
-    Id,
-    Message,
-    Model,
-    Node,
-    Parameter,
-    Port,
-    Position,
-    choice,
-)
+from algorithms.model import *
 
 
 class Election(Message, frozen=True):
@@ -50,12 +36,10 @@ class Object(Message, frozen=True):
     id: Id
 
 
-class Ack(Message, frozen=True):
-    pass
+class Ack(Message, frozen=True): ...
 
 
-class Appoint(Message, frozen=True):
-    pass
+class Appoint(Message, frozen=True): ...
 
 
 class Coordinator(Announcement, frozen=True):
@@ -100,33 +84,23 @@ def _clock(text: str) -> int:
     return int(text[7:])
 
 
-_ALL = Formula("(2n+1)(n−1)", lambda n, a: (2 * a + 1) * (a - 1))
-_ONE = Formula("3(n−1)", lambda n, a: 3 * (a - 1))
-
-
 class Lamport(Node):
     model = Model(topology="complete", timing="asynchronous", channels="reliable", failures="none", knows=("n",))
     messages = (Election, Object, Ack, Appoint, Coordinator)
-    parameters = {
-        "mode": choice(
-            "cascade", "collect", meaning="whether who objects becomes a candidate, or the initiator appoints"
-        ),
-        "clock": Parameter("zero", "zero or random:R", "clocks at birth: 0, or uniform over 0..R", _clock),
-    }
+    mode: str = choice(
+        "cascade", "collect", meaning="whether who objects becomes a candidate, or the initiator appoints"
+    )
+    clock: int = parameter("zero", "zero or random:R", "clocks at birth: 0, or uniform over 0..R", _clock)
     claims = Claims(
         messages=_messages,
         leader=_leader,
-        all=Bounds(_ALL, _ALL, _ALL),
-        one=Bounds(_ONE, _ONE, _ONE),
+        all=Bounds("(2n+1)(n−1)"),
+        one=Bounds("3(n−1)"),
         time="3δ, or 4δ where the winner did not start",
-        bits="O(log n) a message",
         source="after Lamport 1978",
         best_case=lambda n: (tuple(range(1, n + 1)), (0,)),
         worst_case=lambda n: (tuple(range(1, n + 1)), tuple(range(n))),
     )
-
-    mode: str
-    clock: int  # first the parameter, then the clock itself
 
     def init(self) -> None:
         self.clock = self.rng.randint(0, self.clock) if self.clock else 0

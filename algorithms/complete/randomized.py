@@ -15,19 +15,7 @@ Beyond the model   a crash or a lost draw: everybody waits for ever unless the e
 References   folklore; the ties are those of maxima of discrete random variables. Deviation: none.
 """
 
-from algorithms.model import (
-    Arrangement,
-    Bounds,
-    Claims,
-    Formula,
-    Message,
-    Model,
-    Node,
-    Port,
-    Position,
-    choice,
-    sides,
-)
+from algorithms.model import *
 
 
 class Draw(Message, frozen=True):
@@ -53,35 +41,20 @@ def _messages(arrangement: Arrangement) -> dict[str, int]:
     return {"Draw": _replay(arrangement)[0] * (len(arrangement.live) - 1)}
 
 
-_BOUNDS = Bounds(
-    Formula("n(n−1)", lambda n, a: a * (a - 1)),
-    Formula("n²", lambda n, a: a * a if a > 1 else 0),  # n(n-1)R/(R-1) with R = n
-    Formula("∞"),
-)
-
-
 class Randomized(Node):
-    model = Model(
-        topology="complete", timing="asynchronous", channels="reliable", failures="none", knows=("n", "neighbours")
-    )
+    model = Model("complete", "asynchronous", "reliable", "none", knows=("n", "neighbours"))
     messages = (Draw,)
-    parameters = {
-        "range": sides(meaning="number of values drawn from"),
-        "redraw": choice("tied", "all", meaning="who draws again after a tie"),
-    }
+    range: int = sides("number of values drawn from")
+    redraw: str = choice("tied", "all", meaning="who draws again after a tie")
     claims = Claims(
         messages=_messages,
         leader=lambda arrangement: arrangement.ids[_replay(arrangement)[1]],
         drawn=Draw,
-        all=_BOUNDS,
-        one=_BOUNDS,
+        # the mean is n(n-1)R/(R-1), with R = n
+        all=Bounds("n(n−1)", Formula("n²", lambda n, a: a * a if a > 1 else 0), "∞"),
         time="δ a round, 1.4 to 2 rounds",
-        bits="O(log n) a message",
         source="folklore",
     )
-
-    range: int
-    redraw: str
 
     def init(self) -> None:
         self.round = 0

@@ -23,9 +23,7 @@ References   S. Kutten, G. Pandurangan, D. Peleg, P. Robinson, A. Trehan, Sublin
 
 from math import ceil, log, sqrt
 
-from algorithms.model import Arrangement, Bounds, Claims, Formula, Message, Model, Node, Port
-
-ROUND = 2  # in delta
+from algorithms.model import *
 
 
 class Rank(Message, frozen=True):
@@ -52,43 +50,28 @@ def _messages(arrangement: Arrangement) -> dict[str, int]:
     return {"Rank": asked, "Best": asked}
 
 
-_BOUNDS = Bounds(
-    Formula("0"),
-    Formula("2nps ≈ 8√n·ln^1.5 n", lambda n, a: 2 * a * _chance(a) * _referees(a)),
-    Formula("2ns", lambda n, a: 2 * a * _referees(a)),
-)
+_MEAN = Formula("2nps ≈ 8√n·ln^1.5 n", lambda n, a: 2 * a * _chance(a) * _referees(a))
+_MOST = Formula("2ns", lambda n, a: 2 * a * _referees(a))
 
 
 class Sublinear(Node):
-    model = Model(
-        topology="complete",
-        timing="synchronous",
-        channels="reliable",
-        failures="none",
-        identity="anonymous",
-        knows=("n",),
-        start="all",
-        election="implicit",
-    )
+    model = Model("complete", "synchronous", "reliable", "none", "anonymous", ("n",), start="all", election="implicit")
     messages = (Rank, Best)
     claims = Claims(
         messages=_messages,
         drawn=Rank,
-        all=_BOUNDS,
-        one=_BOUNDS,
+        all=Bounds("0", _MEAN, _MOST),
         time="4δ",
-        bits="O(log n) a message",
         source="Kutten et al. 2015",
     )
 
     def init(self) -> None:
-        self.rank = 0  # of a candidate
+        self.rank = self.answers = 0  # of a candidate, and of its referees
         self.asked: list[tuple[Port, int]] = []
         self.answered = self.beaten = False
-        self.answers = 0  # of its referees
 
     def on_start(self) -> None:
-        self.set_timer("answer", ROUND)
+        self.set_timer("answer", 2)  # in delta: the skew of the start, and the hop
         if self.rng.random() >= _chance(self.n):
             self.decline()
             return
@@ -119,9 +102,8 @@ class Sublinear(Node):
 
     def conclude(self) -> None:
         """A candidate that all have answered is the leader, or one of them saw a higher rank."""
-        if not (self.rank and self.answered and self.answers == _referees(self.n)):
-            return
-        if self.beaten:
-            self.decline()
-        else:
-            self.elect(0)
+        if self.rank and self.answered and self.answers == _referees(self.n):
+            if self.beaten:
+                self.decline()
+            else:
+                self.elect(0)

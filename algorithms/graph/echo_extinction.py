@@ -20,7 +20,7 @@ References   G. Tel, Introduction to Distributed Algorithms, 2nd ed., 2000, ch. 
              sends the news back where it came from first.
 """
 
-from algorithms.model import Announcement, Arrangement, Bounds, Claims, Formula, Id, Message, Model, Node, Port
+from algorithms.model import *
 
 
 class Token(Message, frozen=True):
@@ -37,9 +37,6 @@ def _ranges(arrangement: Arrangement) -> dict[str, range]:
     return {"Token": range(wave + others, wave + others * wave + 1)}
 
 
-_ONE = Formula("4m − n + 1")
-
-
 class EchoExtinction(Node):
     model = Model(topology="any", timing="asynchronous", channels="reliable", failures="none")
     messages = (Token, Leader)
@@ -47,10 +44,9 @@ class EchoExtinction(Node):
         messages=lambda arrangement: {"Leader": 2 * arrangement.edges - len(arrangement.live) + 1},
         ranges=_ranges,
         leader=lambda arrangement: max(arrangement.ids[p] for p in arrangement.initiators),
-        all=Bounds(Formula("≈ 6m"), Formula("≤ 2m(Hₙ + 1)"), Formula("≤ 2m(n + 1)")),
-        one=Bounds(_ONE, _ONE, _ONE),
+        all=Bounds("≈ 6m", "≤ 2m(Hₙ + 1)", "≤ 2m(n + 1)"),
+        one=Bounds("4m − n + 1"),
         time="≤ 3Dδ",
-        bits="O(log n) a message",
         source="Chang 1982, Tel 2000",
     )
 

@@ -17,7 +17,7 @@ References   N. Lynch, Distributed Algorithms, 1996, sec. 4.1.2. Deviation: roun
              version (4.1.3), in which a node with nothing new is silent: only synchrony can tell silence from delay.
 """
 
-from algorithms.model import Arrangement, Bounds, Claims, Formula, Id, Message, Model, Node, Port
+from algorithms.model import *
 
 
 class Flood(Message, frozen=True):
@@ -30,19 +30,14 @@ def _messages(arrangement: Arrangement) -> dict[str, int]:
     return {"Flood": 2 * arrangement.edges * arrangement.diameter}
 
 
-_COST = Formula("2mD")
-
-
 class FloodMax(Node):
     model = Model(topology="any", timing="asynchronous", channels="reliable", failures="none", knows=("diameter",))
     messages = (Flood,)
     claims = Claims(
         messages=_messages,
         leader=lambda arrangement: max(arrangement.ids[p] for p in arrangement.live),
-        all=Bounds(_COST, _COST, _COST),
-        one=Bounds(_COST, _COST, _COST),
+        all=Bounds("2mD"),
         time="Dδ, or up to 2Dδ where one starts",
-        bits="O(log n) a message",
         source="Lynch 1996",
     )
 

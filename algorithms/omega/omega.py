@@ -19,68 +19,31 @@ References   T. Chandra, V. Hadzilacos and S. Toueg, The Weakest Failure Detecto
              is heard of when it comes back; who is no initiator wakes when it hears of anybody.
 """
 
-from algorithms.model import (
-    Arrangement,
-    Bounds,
-    Claims,
-    Formula,
-    Message,
-    Model,
-    Node,
-    Periodic,
-    Port,
-    Pulse,
-    choice,
-    number,
-)
+from algorithms.model import *
 
 
-class Alive(Periodic, frozen=True):
-    pass
+class Alive(Periodic, frozen=True): ...
 
 
-_NOTHING = Formula("0, and n(n−1) or n−1 a period", lambda n, a: 0)
-
-
-def _messages(arrangement: Arrangement) -> dict[str, int]:
-    """Nobody ever sends anything but that it lives."""
-    return {}
+_PULSE = Pulse(period=lambda it: it["period"], timeout=lambda it: it["period"] + it["timeout"])
 
 
 class Omega(Node):
     model = Model(
-        topology="complete",
-        timing="partially synchronous",
-        channels="lossy",
-        failures="crash",
-        knows=("neighbours",),
-        safety="eventual",
-        pulse=Pulse(
-            period=lambda parameters: parameters["period"],
-            timeout=lambda parameters: parameters["period"] + parameters["timeout"],
-        ),
+        "complete", "partially synchronous", "lossy", "crash", knows=("neighbours",), safety="eventual", pulse=_PULSE
     )
     messages = (Alive,)
-    parameters = {
-        "senders": choice("all", "leader", meaning="who says that it lives"),
-        "period": number(1, 0.1, meaning="how often, in delta"),
-        "timeout": number(
-            3, 1, meaning="how long a node waits for it at first, in delta; one more each time it was wrong"
-        ),
-    }
+    senders: str = choice("all", "leader", meaning="who says that it lives")
+    period: float = number(1, 0.1, "how often, in delta")
+    timeout: float = number(3, 1, "how long a node waits for it at first, in delta; one more each time it was wrong")
     claims = Claims(
-        messages=_messages,
+        messages=lambda arrangement: {},  # nobody ever sends anything but that it lives
         leader=lambda arrangement: min(arrangement.ids[p] for p in arrangement.live),
-        all=Bounds(_NOTHING, _NOTHING, _NOTHING),
-        one=Bounds(_NOTHING, _NOTHING, _NOTHING),
+        all=Bounds(Formula("0, and n(n−1) or n−1 a period", lambda n, a: 0)),
         time="a timeout for each lower id that is dead",
         bits="O(1) a message",
         source="Chandra, Hadzilacos and Toueg 1996",
     )
-
-    senders: str
-    period: float
-    timeout: float
 
     def init(self) -> None:
         self.suspects: set[Port] = set()

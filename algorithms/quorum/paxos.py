@@ -23,19 +23,7 @@ References   L. Lamport, The Part-Time Parliament, ACM TOCS 16(2), 1998; Paxos M
              a ballot of its own; a leader prepares its ballot again with those who have not promised.
 """
 
-from algorithms.model import (
-    Announcement,
-    Arrangement,
-    Bounds,
-    Claims,
-    Formula,
-    Id,
-    Message,
-    Model,
-    Node,
-    Port,
-    number,
-)
+from algorithms.model import *
 
 LONGEST = 8  # times as long as at first is a wait at most
 
@@ -44,12 +32,10 @@ class Prepare(Message, frozen=True):
     ballot: int
 
 
-class Promise(Message, frozen=True):
-    ballot: int
+class Promise(Prepare, frozen=True): ...
 
 
-class Nack(Message, frozen=True):
-    ballot: int
+class Nack(Prepare, frozen=True): ...
 
 
 class Accept(Announcement, frozen=True):
@@ -68,40 +54,24 @@ def _messages(arrangement: Arrangement) -> dict[str, int]:
     return {"Prepare": others, "Promise": len(arrangement.live) - 1, "Accept": others}
 
 
-def _one(n: int, a: int) -> float:
-    return n - 1 + a - 1 + n - 1
-
-
 class Paxos(Node):
-    model = Model(
-        topology="complete",
-        timing="partially synchronous",
-        channels="lossy",
-        failures="minority",
-        knows=("n", "neighbours"),
-        safety="ever",
-    )
+    model = Model("complete", "partially synchronous", "lossy", "minority", knows=("n", "neighbours"), safety="ever")
     messages = (Prepare, Promise, Nack, Accept)
     record = Promised
-    parameters = {
-        "timeout": number(8, 8, meaning="in delta: how long a node waits at first, and by how much at random")
-    }
+    timeout: float = number(8, 8, "in delta: how long a node waits at first, and by how much at random")
     claims = Claims(
         messages=_messages,
         exact=lambda arrangement: len(arrangement.initiators) == 1,
         all=Bounds(
             Formula("(n−1)(2n+1)", lambda n, a: a * (n - 1) + a * (a - 1) + n - 1),
-            Formula("between"),
+            "between",
             Formula("(n−1)(4n−1)", lambda n, a: 2 * a * (n - 1) + a * (a - 1) + (a - 1) ** 2),
         ),
-        one=Bounds(Formula("3(n−1)", _one), Formula("3(n−1)", _one), Formula("3(n−1)", _one)),
+        one=Bounds(Formula("3(n−1)", lambda n, a: n - 1 + a - 1 + n - 1)),
         time="3δ",
-        bits="O(log n) a message",
         best_case=lambda n: (tuple(range(1, n + 1)), (0,)),
         source="Lamport 1998",
     )
-
-    timeout: float
 
     def init(self) -> None:
         self.promised = 0

@@ -26,23 +26,7 @@ References   D. Ongaro and J. Ousterhout, In Search of an Understandable Consens
              candidate writes down its own vote while its requests travel; a candidate does not ask again within a term.
 """
 
-from algorithms.model import (
-    Announcement,
-    Arrangement,
-    Bounds,
-    Claims,
-    Formula,
-    Id,
-    Message,
-    Model,
-    Node,
-    Periodic,
-    Port,
-    Pulse,
-    choice,
-    count,
-    number,
-)
+from algorithms.model import *
 
 
 class RequestVote(Message, frozen=True):
@@ -56,15 +40,10 @@ class Vote(Message, frozen=True):
     granted: bool
 
 
-class RequestPreVote(Message, frozen=True):
-    term: int
-    log_term: int
-    log_index: int
+class RequestPreVote(RequestVote, frozen=True): ...
 
 
-class PreVote(Message, frozen=True):
-    term: int
-    granted: bool
+class PreVote(Vote, frozen=True): ...
 
 
 class AppendEntries(Announcement, frozen=True):
@@ -75,8 +54,7 @@ class Heartbeat(Periodic, frozen=True):
     term: int
 
 
-class Appended(Periodic, frozen=True):
-    term: int
+class Appended(Heartbeat, frozen=True): ...
 
 
 class Voted(Message, frozen=True):
@@ -89,87 +67,56 @@ class Voted(Message, frozen=True):
 def _messages(arrangement: Arrangement) -> dict[str, int]:
     """One candidate asks all, hears from all that live, and tells all."""
     others, living = arrangement.n - 1, len(arrangement.live) - 1
-    asks = arrangement.parameters["pre_vote"] == "on"
-    return {
-        "RequestPreVote": others * asks,
-        "PreVote": living * asks,
-        "RequestVote": others,
-        "Vote": living,
-        "AppendEntries": others,
-    }
-
-
-def _exact(arrangement: Arrangement) -> bool:
-    """Whether there is one candidate, and it can win."""
-    majority = 2 * len(arrangement.live) > arrangement.n
-    return len(arrangement.initiators) == 1 and majority and not arrangement.parameters["behind"]
+    asks = arrangement.parameters["pre_vote"]
+    first = {"RequestPreVote": others * asks, "PreVote": living * asks}
+    return first | {"RequestVote": others, "Vote": living, "AppendEntries": others}
 
 
 _ONE = Formula("3(n−1)", lambda n, a: 2 * (n - 1) + a - 1)
+_PULSE = Pulse(period=lambda it: it["timeout"] / 2, timeout=lambda it: it["timeout"] + it["spread"])
 
 
 class Raft(Node):
     model = Model(
-        topology="complete",
-        timing="partially synchronous",
-        channels="lossy",
-        failures="minority",
-        knows=("n", "neighbours"),
-        safety="ever",
-        pulse=Pulse(
-            period=lambda parameters: parameters["timeout"] / 2,
-            timeout=lambda parameters: parameters["timeout"] + parameters["spread"],
-        ),
+        "complete", "partially synchronous", "lossy", "minority", knows=("n", "neighbours"), safety="ever", pulse=_PULSE
     )
     messages = (RequestVote, Vote, RequestPreVote, PreVote, AppendEntries, Heartbeat, Appended)
     record = Voted
-    parameters = {
-        "timeout": number(5, 1, meaning="the shortest election timeout, in delta; heartbeats come twice as often"),
-        "spread": number(5, 0, meaning="how much longer the longest is, in delta"),
-        "behind": count(meaning="how many servers, those of the lowest ids, have an older log and cannot win"),
-        "pre_vote": choice("off", "on", meaning="whether a candidate asks first whether it could win"),
-        "check_quorum": choice(
-            "off", "on", meaning="whether a leader without a majority resigns, and one with it is safe"
-        ),
-    }
+    timeout: float = number(5, 1, "the shortest election timeout, in delta; heartbeats come twice as often")
+    spread: float = number(5, 0, "how much longer the longest is, in delta")
+    behind: int = count("how many servers, those of the lowest ids, have an older log and cannot win")
+    pre_vote: bool = switch("whether a candidate asks first whether it could win")
+    check_quorum: bool = switch("whether a leader without a majority resigns, and one with it is safe")
     claims = Claims(
         messages=_messages,
-        exact=_exact,
+        # one candidate, and it can win
+        exact=lambda it: len(it.initiators) == 1 and 2 * len(it.live) > it.n and not it.parameters["behind"],
         leader=lambda arrangement: arrangement.ids[arrangement.initiators[0]],
-        depth=lambda arrangement: (arrangement.n > 1) * (5 if arrangement.parameters["pre_vote"] == "on" else 3),
-        all=Bounds(_ONE, Formula("3(n−1), and 2(n−1) a rival"), Formula("unbounded")),
-        one=Bounds(_ONE, _ONE, _ONE),
+        depth=lambda arrangement: 5 if arrangement.parameters["pre_vote"] else 3,
+        all=Bounds(_ONE, "3(n−1), and 2(n−1) a rival", "unbounded"),
+        one=Bounds(_ONE),
         time="a timeout and 2δ",
-        bits="O(log n) a message",
         source="Ongaro and Ousterhout 2014",
         best_case=lambda n: (tuple(range(1, n + 1)), (0,)),
     )
 
-    timeout: float
-    spread: float
-    behind: int
-    pre_vote: str
-    check_quorum: str
-
     def init(self) -> None:
-        self.epoch = 0  # the term: none has begun
-        self.voted: Id = 0
+        self.epoch = self.voted = 0  # the term, and who got this server's vote in it
         self.role = "follower"
         self.heard: set[Id] = set()  # who voted for this candidate, or answered this leader of late
         # the log of who is behind is longer, but its last entry is of an older term
         self.log = (0, 2) if sum(port < self.id for port in self.ports) < self.behind else (1, 1)
 
     def on_start(self) -> None:
-        self.wait()
+        """Hope to hear from a leader, or to become one, within a timeout."""
+        self.set_timer("election", self.timeout + self.spread * self.rng.random())
+
+    wait = on_start
 
     def on_recover(self, record: Message | None) -> None:
         if isinstance(record, Voted):
             self.epoch, self.voted = record.term, record.voted
         self.wait()
-
-    def wait(self) -> None:
-        """Hope to hear from a leader, or to become one, within a timeout."""
-        self.set_timer("election", self.timeout + self.spread * self.rng.random())
 
     def observe_term(self, term: int) -> None:
         """The one place where the term rises: whoever led or stood for an earlier one is a follower."""
@@ -178,11 +125,15 @@ class Raft(Node):
             self.epoch, self.voted, self.leader = term, 0, None
             self.save(Voted(term, 0))
 
+    def vote(self, voted: Id) -> None:
+        """Give the one vote of this term."""
+        self.voted = voted
+        self.save(Voted(self.epoch, voted))
+
     def resign(self) -> None:
         """Be a follower."""
         if self.role == "leader":
-            self.cancel_timer("heartbeat")
-            self.cancel_timer("quorum")
+            self.cancel_timer("heartbeat", "quorum")
             self.wait()
         self.role = "follower"
 
@@ -190,9 +141,13 @@ class Raft(Node):
         if name == "heartbeat":
             self.broadcast(Heartbeat(self.epoch))
             self.set_timer("heartbeat", self.timeout / 2)
+        elif name == "quorum" and 2 * len(self.heard) > self.n:
+            self.heard = {self.id}
+            self.set_timer("quorum", self.timeout)
         elif name == "quorum":
-            self.check()
-        elif name == "election" and self.pre_vote == "on":
+            self.doubt()
+            self.resign()
+        elif name == "election" and self.pre_vote:
             self.doubt()
             self.broadcast(RequestPreVote(self.epoch + 1, *self.log))
             self.gather("asking")
@@ -206,19 +161,15 @@ class Raft(Node):
         self.vote(self.id)
         self.gather("candidate")
 
-    def vote(self, voted: Id) -> None:
-        """Give the one vote of this term."""
-        self.voted = voted
-        self.save(Voted(self.epoch, voted))
-
     def gather(self, role: str) -> None:
         """Count the answers of the others, until the next timeout."""
-        self.role, self.heard = role, {self.id}
+        self.role, self.heard = role, set()
         self.wait()
-        self.tally()
+        self.count(self.id)
 
-    def tally(self) -> None:
-        """With a majority go on."""
+    def count(self, port: Port) -> None:
+        """Count one answer more; with a majority go on."""
+        self.heard.add(port)
         if 2 * len(self.heard) > self.n and self.role == "asking":
             self.stand()
         elif 2 * len(self.heard) > self.n and self.role == "candidate":
@@ -231,17 +182,8 @@ class Raft(Node):
         self.elect(self.id, self.epoch)
         self.broadcast(AppendEntries(self.epoch))
         self.set_timer("heartbeat", self.timeout / 2)
-        if self.check_quorum == "on":
+        if self.check_quorum:
             self.set_timer("quorum", self.timeout)
-
-    def check(self) -> None:
-        """Lead on if a majority answered since the last check."""
-        if 2 * len(self.heard) > self.n:
-            self.heard = {self.id}
-            self.set_timer("quorum", self.timeout)
-        else:
-            self.doubt()
-            self.resign()
 
     @property
     def is_led(self) -> bool:
@@ -249,7 +191,7 @@ class Raft(Node):
         return self.role == "leader" or "lease" in self.armed
 
     def on_request_vote(self, port: Port, msg: RequestVote) -> None:
-        if self.check_quorum == "on" and self.is_led:
+        if self.check_quorum and self.is_led:
             return
         self.observe_term(msg.term)
         granted = msg.term == self.epoch and self.voted in (0, port) and (msg.log_term, msg.log_index) >= self.log
@@ -261,8 +203,7 @@ class Raft(Node):
     def on_vote(self, port: Port, msg: Vote) -> None:
         self.observe_term(msg.term)
         if msg.granted and msg.term == self.epoch and self.role == "candidate":
-            self.heard.add(port)
-            self.tally()
+            self.count(port)
 
     def on_request_pre_vote(self, port: Port, msg: RequestPreVote) -> None:
         granted = msg.term > self.epoch and not self.is_led and (msg.log_term, msg.log_index) >= self.log
@@ -272,15 +213,14 @@ class Raft(Node):
         if not msg.granted:
             self.observe_term(msg.term)
         elif msg.term == self.epoch + 1 and self.role == "asking":
-            self.heard.add(port)
-            self.tally()
+            self.count(port)
 
     def on_append_entries(self, port: Port, msg: AppendEntries | Heartbeat) -> None:
         self.observe_term(msg.term)
         if msg.term == self.epoch:
             self.role = "follower"
             self.wait()
-            if "on" in (self.pre_vote, self.check_quorum):
+            if self.pre_vote or self.check_quorum:
                 self.set_timer("lease", self.timeout)
             if self.leader != port:
                 self.elect(port, self.epoch)
@@ -291,4 +231,4 @@ class Raft(Node):
     def on_appended(self, port: Port, msg: Appended) -> None:
         self.observe_term(msg.term)
         if msg.term == self.epoch and self.role == "leader":
-            self.heard.add(port)
+            self.count(port)

@@ -22,19 +22,7 @@ References   B. Oki, B. Liskov, PODC 1988; B. Liskov, J. Cowling, Viewstamped Re
              all again before it leaves for the next view; a primary says StartView again to who has not answered.
 """
 
-from algorithms.model import (
-    Announcement,
-    Arrangement,
-    Bounds,
-    Claims,
-    Formula,
-    Id,
-    Message,
-    Model,
-    Node,
-    Port,
-    number,
-)
+from algorithms.model import *
 
 LONGEST = 8  # times as long as at first is a wait at most
 
@@ -77,35 +65,20 @@ def _messages(arrangement: Arrangement) -> dict[str, int]:
     }
 
 
-_TOTAL = Formula("(n−1)(n+2)", lambda n, a: a * (n - 1) + a - 1 + n - 1)
-_BOUNDS = Bounds(_TOTAL, _TOTAL, _TOTAL)
-
-
 class Viewstamped(Node):
-    model = Model(
-        topology="complete",
-        timing="partially synchronous",
-        channels="lossy",
-        failures="minority",
-        knows=("n", "neighbours"),
-        safety="ever",
-    )
+    model = Model("complete", "partially synchronous", "lossy", "minority", knows=("n", "neighbours"), safety="ever")
     messages = (StartViewChange, DoViewChange, StartView)
     record = LastView
-    parameters = {"timeout": number(8, 8, meaning="in delta: how long a view change may take at first")}
+    timeout: float = number(8, 8, "in delta: how long a view change may take at first")
     claims = Claims(
         messages=_messages,
         epochs=lambda arrangement: len(_views(arrangement)),
         leader=lambda arrangement: _views(arrangement)[-1],
-        all=_BOUNDS,
-        one=_BOUNDS,
+        all=Bounds(Formula("(n−1)(n+2)", lambda n, a: a * (n - 1) + a - 1 + n - 1)),
         time="4δ, and a timeout for each view whose primary is dead",
-        bits="O(log n) a message",
         best_case=lambda n: (tuple(range(1, n + 1)), (0,)),
         source="Oki and Liskov 1988",
     )
-
-    timeout: float
 
     def init(self) -> None:
         self.view_number = 0

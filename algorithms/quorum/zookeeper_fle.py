@@ -23,19 +23,7 @@ References   FastLeaderElection.java of ZooKeeper; P. Hunt et al., USENIX ATC 20
              is followed by a majority leads. There are no transactions, hence no zxid in a vote.
 """
 
-from algorithms.model import (
-    Announcement,
-    Arrangement,
-    Bounds,
-    Claims,
-    Formula,
-    Id,
-    Message,
-    Model,
-    Node,
-    Port,
-    number,
-)
+from algorithms.model import *
 
 LONGEST = 8  # times as long as at first is a wait at most, once elections failed
 
@@ -79,51 +67,33 @@ def _ranges(arrangement: Arrangement) -> dict[str, range]:
     return {"Notification": range(least * others, most * others + 1, others or 1)}
 
 
-def _harmonic(n: int) -> float:
-    return sum(1 / k for k in range(1, n + 1))
-
-
 def _with_outcome(votes: float, n: int, a: int) -> float:
     """Messages of an election with so many votes told to all others."""
     return votes * (n - 1) + a - 1 + n - 1
 
 
+_MOST = Formula("n(n−1)(n+1)/2 + 2(n−1)", lambda n, a: _with_outcome(a * (a + 1) / 2, n, a))
+
+
 class ZooKeeperFLE(Node):
-    model = Model(
-        topology="complete",
-        timing="partially synchronous",
-        channels="lossy",
-        failures="minority",
-        knows=("n", "neighbours"),
-        safety="ever",
-    )
+    model = Model("complete", "partially synchronous", "lossy", "minority", knows=("n", "neighbours"), safety="ever")
     messages = (Notification, FollowerInfo, LeaderInfo)
     record = Accepted
-    parameters = {
-        "finalize_wait": number(3, 3, meaning="in delta: how long a better vote is waited for"),
-        "notification_timeout": number(8, 8, meaning="in delta: silence after which a node asks again, at first"),
-    }
+    finalize_wait: float = number(3, 3, "in delta: how long a better vote is waited for")
+    notification_timeout: float = number(8, 8, "in delta: silence after which a node asks again, at first")
     claims = Claims(
         messages=_messages,
         ranges=_ranges,
         leader=lambda arrangement: max(arrangement.ids[p] for p in arrangement.live),
         all=Bounds(
             Formula("(n−1)(2n+1)", lambda n, a: _with_outcome(2 * a - 1, n, a)),
-            Formula("n(n−1)Hₙ + 2(n−1)", lambda n, a: _with_outcome(a * _harmonic(a), n, a)),
-            Formula("n(n−1)(n+1)/2 + 2(n−1)", lambda n, a: _with_outcome(a * (a + 1) / 2, n, a)),
+            Formula("n(n−1)Hₙ + 2(n−1)", lambda n, a: _with_outcome(a * harmonic(a), n, a)),
+            _MOST,
         ),
-        one=Bounds(
-            Formula("(n−1)(n+2)", lambda n, a: _with_outcome(a, n, a)),
-            Formula("between"),
-            Formula("n(n−1)(n+1)/2 + 2(n−1)", lambda n, a: _with_outcome(a * (a + 1) / 2, n, a)),
-        ),
+        one=Bounds(Formula("(n−1)(n+2)", lambda n, a: _with_outcome(a, n, a)), "between", _MOST),
         time="4δ, and the wait of 3δ",
-        bits="O(log n) a message",
         source="Hunt et al. 2010",
     )
-
-    finalize_wait: float
-    notification_timeout: float
 
     def init(self) -> None:
         self.state = ""  # looking, or decided: it follows, or wants to lead
@@ -180,8 +150,7 @@ class ZooKeeperFLE(Node):
 
     def count(self) -> None:
         """If a majority votes alike, wait for a better vote; else for more votes, if a majority can be there."""
-        self.cancel_timer("resend")
-        self.cancel_timer("finalize")
+        self.cancel_timer("resend", "finalize")
         if self.is_majority(sum(vote == self.vote for vote in self.votes.values())):
             self.set_timer("finalize", self.patience * self.finalize_wait)
         elif self.is_majority(self.trusted()):
@@ -294,7 +263,6 @@ class ZooKeeperFLE(Node):
         self.vote = (epoch, leader)
         if epoch > self.accepted:
             self.accept(leader)
-        self.cancel_timer("finalize")
-        self.cancel_timer("resend")
+        self.cancel_timer("finalize", "resend")
         self.patience = 1
         self.elect(leader, epoch)

@@ -18,20 +18,7 @@ References   E. Chang, R. Roberts, An improved algorithm for decentralized extre
              processes, CACM 22(5), 1979; relay: G. Tel, Introduction to Distributed Algorithms. Deviation: none.
 """
 
-from algorithms.model import (
-    NEXT,
-    Announcement,
-    Arrangement,
-    Bounds,
-    Claims,
-    Formula,
-    Id,
-    Message,
-    Model,
-    Node,
-    Port,
-    choice,
-)
+from algorithms.model import *
 
 
 class Election(Message, frozen=True):
@@ -42,79 +29,55 @@ class Leader(Announcement, frozen=True):
     id: Id
 
 
-def _tokens(arrangement: Arrangement) -> tuple[list[Id], list[int]]:
-    """Ids of the live ring, and the places in it that ever send a token of their own.
+def _senders(arrangement: Arrangement) -> list[int]:
+    """Places on the live ring that ever send a token of their own.
 
     Initiators do; in the wake variant so does every node that is higher than all from the last initiator up to it,
     because the first message to reach it is the highest of those.
     """
-    ids = [arrangement.ids[p] for p in arrangement.live]
-    starts = [i for i, p in enumerate(arrangement.live) if p in arrangement.initiators]
     if arrangement.parameters["variant"] == "relay":
-        return ids, starts
-    senders = []
-    for start, stop in zip(starts, [*starts[1:], starts[0] + len(ids)], strict=True):
-        highest = 0
-        for i in range(start, stop):
-            if ids[i % len(ids)] > highest:
-                highest = ids[i % len(ids)]
-                senders.append(i % len(ids))
-    return ids, senders
+        return list(arrangement.starts)
+    ring, starts = arrangement.ring, set(arrangement.starts)
+    highest, senders = 0, []
+    for i in (*range(min(starts), len(ring)), *range(min(starts))):
+        highest = 0 if i in starts else highest
+        if ring[i] > highest:
+            highest = ring[i]
+            senders.append(i)
+    return senders
 
 
 def _messages(arrangement: Arrangement) -> dict[str, int]:
     """A token travels to the first higher id that competes; the highest goes all the way round."""
-    ids, senders = _tokens(arrangement)
-    relay = arrangement.parameters["variant"] == "relay"
-    n, hops, competing = len(ids), 0, {ids[i] for i in senders} if relay else set(ids)
-    for i in senders:
-        hops += next((d for d in range(1, n) if ids[(i + d) % n] > ids[i] and ids[(i + d) % n] in competing), n)
+    ring, n, senders = arrangement.ring, len(arrangement.live), _senders(arrangement)
+    rivals = {ring[i] for i in senders} if arrangement.parameters["variant"] == "relay" else set(ring)
+    competing = [t if t in rivals else 0 for t in ring]
+    hops = sum(next((d for d in range(1, n) if competing[(i + d) % n] > ring[i]), n) for i in senders)
     return {"Election": hops, "Leader": n}
-
-
-def _leader(arrangement: Arrangement) -> Id:
-    ids, senders = _tokens(arrangement)
-    return max(ids[i] for i in senders)
 
 
 def _depth(arrangement: Arrangement) -> int:
     """Two turns of the winner's token, after the hops that it took to wake the winner."""
-    ids, senders = _tokens(arrangement)
-    winner = max(senders, key=ids.__getitem__)
-    starts = {i for i, p in enumerate(arrangement.live) if p in arrangement.initiators}
-    return 2 * len(ids) + next(d for d in range(len(ids)) if (winner - d) % len(ids) in starts)
-
-
-def _mean(n: int, a: int) -> float:
-    return a * sum(1 / k for k in range(1, a + 1)) + a
+    ring, starts = arrangement.ring, set(arrangement.starts)
+    winner = max(_senders(arrangement), key=ring.__getitem__)
+    return 2 * len(ring) + next(d for d in range(len(ring)) if (winner - d) % len(ring) in starts)
 
 
 class ChangRoberts(Node):
     model = Model(topology="unidirectional ring", timing="asynchronous", channels="reliable", failures="none")
     messages = (Election, Leader)
-    parameters = {"variant": choice("wake", "relay", meaning="whether a node that is woken competes")}
+    variant: str = choice("wake", "relay", meaning="whether a node that is woken competes")
     claims = Claims(
         messages=_messages,
-        leader=_leader,
+        leader=lambda arrangement: max(arrangement.ring[i] for i in _senders(arrangement)),
         depth=_depth,
-        all=Bounds(
-            Formula("3n−1", lambda n, a: 3 * a - 1),
-            Formula("n·Hₙ + n", _mean),
-            Formula("n(n+1)/2 + n", lambda n, a: a * (a + 1) / 2 + a),
-        ),
-        one=Bounds(
-            Formula("2n", lambda n, a: 2 * a),
-            Formula("(5n−1)/2", lambda n, a: (5 * a - 1) / 2),
-            Formula("3n−1", lambda n, a: 3 * a - 1),
-        ),
+        all=Bounds("3n−1", "n·Hₙ + n", "n(n+1)/2 + n"),
+        one=Bounds("2n", "(5n−1)/2", "3n−1"),
         time="2nδ",
-        bits="O(log n) a message",
         source="Chang, Roberts 1979",
         best_case=lambda n: (tuple(range(1, n + 1)), tuple(range(n))),
         worst_case=lambda n: (tuple(range(n, 0, -1)), tuple(range(n))),
     )
-
-    variant: str
 
     def init(self) -> None:
         self.participant = False

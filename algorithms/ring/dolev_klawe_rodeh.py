@@ -21,15 +21,14 @@ References   D. Dolev, M. Klawe, M. Rodeh, An O(n log n) unidirectional distribu
              the same cost. Deviation: the announcement is ours.
 """
 
-from algorithms.model import NEXT, Announcement, Arrangement, Bounds, Claims, Formula, Id, Message, Model, Node, Port
+from algorithms.model import *
 
 
 class One(Message, frozen=True):
     id: Id
 
 
-class Two(Message, frozen=True):
-    id: Id
+class Two(One, frozen=True): ...
 
 
 class Leader(Announcement, frozen=True):
@@ -38,8 +37,8 @@ class Leader(Announcement, frozen=True):
 
 def _contract(arrangement: Arrangement) -> tuple[dict[str, int], int]:
     """Counts and depth: full rounds until one is left, a turn of its One in which it hears itself, and the news."""
-    n, rounds = len(arrangement.live), 0
-    active = [(i, arrangement.ids[p]) for i, p in enumerate(arrangement.live) if p in arrangement.initiators]
+    ring, n, rounds = arrangement.ring, len(arrangement.live), 0
+    active = [(i, ring[i]) for i in arrangement.starts]
     depth = dict.fromkeys(range(n), 0)
     while len(active) > 1:
         rounds += 1
@@ -51,18 +50,6 @@ def _contract(arrangement: Arrangement) -> tuple[dict[str, int], int]:
     return {"One": n * (rounds + 1), "Two": n * rounds, "Leader": n}, depth[active[0][0]] + 2 * n
 
 
-def _worst(n: int) -> tuple[Id, ...]:
-    """Every other id is a peak, and the peaks are again in this order."""
-    if n == 1:
-        return (1,)
-    low = iter(range(1, n - n // 2 + 1))
-    return (*(t for peak in _worst(n // 2) for t in (peak + n - n // 2, next(low))), *low)
-
-
-_ONE = Formula("2n", lambda n, a: 2 * a)
-_MOST = Formula("2n⌊lg n⌋ + 2n", lambda n, a: 2 * a * a.bit_length())
-
-
 class DolevKlaweRodeh(Node):
     model = Model(topology="unidirectional ring", timing="asynchronous", channels="reliable FIFO", failures="none")
     messages = (One, Two, Leader)
@@ -70,13 +57,12 @@ class DolevKlaweRodeh(Node):
         messages=lambda arrangement: _contract(arrangement)[0],
         leader=lambda arrangement: max(arrangement.ids[p] for p in arrangement.initiators),
         depth=lambda arrangement: _contract(arrangement)[1],
-        all=Bounds(Formula("4n", lambda n, a: 4 * a), Formula("≈ 1.2 n lg n"), _MOST),
-        one=Bounds(_ONE, _ONE, _ONE),
+        all=Bounds("4n", "≈ 1.2 n lg n", "2n⌊lg n⌋ + 2n"),
+        one=Bounds("2n"),
         time="≤ 2n(⌊lg n⌋ + 1)δ",
-        bits="O(log n) a message",
         source="Dolev, Klawe, Rodeh 1982",
         best_case=lambda n: (tuple(range(1, n + 1)), tuple(range(n))),
-        worst_case=lambda n: (_worst(n), tuple(range(n))),
+        worst_case=lambda n: (peaks(n), tuple(range(n))),
     )
 
     def init(self) -> None:

@@ -17,7 +17,7 @@ References   W. R. Franklin, On an improved algorithm for decentralized extrema 
              processors, CACM 25(5), 1982. Deviation: none.
 """
 
-from algorithms.model import NEXT, Announcement, Arrangement, Bounds, Claims, Formula, Id, Message, Model, Node, Port
+from algorithms.model import *
 
 
 class Token(Message, frozen=True):
@@ -38,31 +38,18 @@ def _messages(arrangement: Arrangement) -> dict[str, int]:
     return {"Token": 2 * n * rounds, "Leader": n}
 
 
-def _worst(n: int) -> tuple[Id, ...]:
-    """Every other id is a peak, and the peaks are again in this order."""
-    if n == 1:
-        return (1,)
-    low = iter(range(1, n - n // 2 + 1))
-    return (*(t for peak in _worst(n // 2) for t in (peak + n - n // 2, next(low))), *low)
-
-
-_ONE = Formula("3n", lambda n, a: 3 * a)
-_MOST = Formula("2n⌊lg n⌋ + 3n", lambda n, a: 2 * a * a.bit_length() + a)
-
-
 class Franklin(Node):
     model = Model(topology="bidirectional ring", timing="asynchronous", channels="reliable FIFO", failures="none")
     messages = (Token, Leader)
     claims = Claims(
         messages=_messages,
         leader=lambda arrangement: max(arrangement.ids[p] for p in arrangement.initiators),
-        all=Bounds(Formula("5n", lambda n, a: 5 * a), Formula("≈ 1.2 n lg n"), _MOST),
-        one=Bounds(_ONE, _ONE, _ONE),
+        all=Bounds("5n", "≈ 1.2 n lg n", "2n⌊lg n⌋ + 3n"),
+        one=Bounds("3n"),
         time="≤ n(⌊lg n⌋ + 2)δ",
-        bits="O(log n) a message",
         source="Franklin 1982",
         best_case=lambda n: (tuple(range(1, n + 1)), tuple(range(n))),
-        worst_case=lambda n: (_worst(n), tuple(range(n))),
+        worst_case=lambda n: (peaks(n), tuple(range(n))),
     )
 
     def init(self) -> None:

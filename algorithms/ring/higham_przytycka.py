@@ -18,7 +18,7 @@ References   L. Higham, T. Przytycka, A simple, efficient algorithm for maximum 
              58, 1996. Deviation: the survivor is announced, not the highest id, which would need a field more.
 """
 
-from algorithms.model import NEXT, Announcement, Arrangement, Bounds, Claims, Formula, Id, Message, Model, Node, Port
+from algorithms.model import *
 
 
 class Envelope(Message, frozen=True):
@@ -33,9 +33,8 @@ class Leader(Announcement, frozen=True):
 
 def _walk(arrangement: Arrangement) -> tuple[int, int, Id]:
     """Envelopes sent, the longest chain of messages until one is left, and its label: one schedule stands for all."""
-    ids = [arrangement.ids[p] for p in arrangement.live]
-    n, last, depth = len(ids), dict[int, tuple[Id, int]](), [0] * len(ids)
-    starts = [i for i, p in enumerate(arrangement.live) if p in arrangement.initiators]
+    ids, starts, n = arrangement.ring, arrangement.starts, len(arrangement.live)
+    last, depth = dict[int, tuple[Id, int]](), [0] * n
     road = [(i, 0, 0, 0, 0) for i in starts]  # what wakes them is no envelope
     for place, label, turn, count, deep in road:  # grows as they travel
         depth[place] = max(depth[place], deep)
@@ -46,21 +45,11 @@ def _walk(arrangement: Arrangement) -> tuple[int, int, Id]:
         meets, wins = turn == mark, (label < mine) == (turn % 2 == 1)
         if turn and (wins or not meets):
             if (meets or count == 0) if turn % 2 else (mark == turn - 1 and label > mine):
-                turn, count = turn + 1, _fibonacci(turn + 3)
+                turn, count = turn + 1, fibonacci(turn + 3)
             onward.append((label, turn, count - 1))
             last[place] = (label, turn)
         road += [((place + 1) % n, *envelope, depth[place] + 1) for envelope in onward]
     raise AssertionError("nobody is left")
-
-
-def _fibonacci(k: int) -> int:
-    small, large = 0, 1
-    for _ in range(k):
-        small, large = large, small + large
-    return small
-
-
-_BOUNDS = Bounds(Formula("3n", lambda n, a: 3 * a), Formula("≈ n lg n"), Formula("< 1.271 n lg n + O(n)"))
 
 
 class HighamPrzytycka(Node):
@@ -70,43 +59,33 @@ class HighamPrzytycka(Node):
         messages=lambda arrangement: {"Envelope": _walk(arrangement)[0], "Leader": len(arrangement.live)},
         leader=lambda arrangement: _walk(arrangement)[2],
         depth=lambda arrangement: _walk(arrangement)[1] + len(arrangement.live),
-        all=_BOUNDS,
-        one=_BOUNDS,
+        all=Bounds("3n", "≈ n lg n", "< 1.271 n lg n + O(n)"),
         time="O(n log n)δ",
-        bits="O(log n) a message",
         source="Higham, Przytycka 1993",
         best_case=lambda n: (tuple(range(n, 0, -1)), tuple(range(n))),
     )
 
     def init(self) -> None:
-        self.last: Envelope | None = None
+        self.last = Envelope(0, 0, 0)  # none yet
 
     def on_start(self) -> None:
-        if self.last is None:
-            self.last = Envelope(self.id, 1, _fibonacci(3))
+        if self.last.round == 0:
+            self.last = Envelope(self.id, 1, fibonacci(3))
             self.send(NEXT, self.last)
 
     def on_envelope(self, port: Port, msg: Envelope) -> None:
         self.on_start()
-        assert self.last is not None
         label, turn, count = msg.label, msg.round, msg.count
         mine, mark = self.last.label, self.last.round
-        if (label, turn) == (mine, mark):
+        odd, meets = turn % 2 == 1, turn == mark
+        if meets and label == mine:
             self.elect(label)
             self.send(NEXT, Leader(label))
-            return
-        if turn % 2 == 1:
-            dropped = turn == mark and label > mine
-            promoted = turn == mark or count == 0
-        else:
-            dropped = turn == mark and label < mine
-            promoted = turn - 1 == mark and label > mine
-        if dropped:
-            return
-        if promoted:
-            turn, count = turn + 1, _fibonacci(turn + 3)
-        self.last = Envelope(label, turn, count - 1)
-        self.send(NEXT, self.last)
+        elif not meets or (label < mine if odd else label > mine):  # else it is dropped
+            if (meets or count == 0) if odd else (turn - 1 == mark and label > mine):
+                turn, count = turn + 1, fibonacci(turn + 3)
+            self.last = Envelope(label, turn, count - 1)
+            self.send(NEXT, self.last)
 
     def on_leader(self, port: Port, msg: Leader) -> None:
         if self.leader is None:

@@ -18,7 +18,7 @@ References   D. Hirschberg, J. Sinclair, Decentralized extrema-finding in circul
              23(11), 1980. Deviation: the leader's announcement, one way round, is ours.
 """
 
-from algorithms.model import NEXT, Announcement, Arrangement, Bounds, Claims, Formula, Id, Message, Model, Node, Port
+from algorithms.model import *
 
 
 class Probe(Message, frozen=True):
@@ -38,17 +38,16 @@ class Leader(Announcement, frozen=True):
 
 def _messages(arrangement: Arrangement) -> dict[str, int]:
     """A probe goes as far as 2^phase or to the next higher initiator; it is answered from 2^phase hops if it got by."""
-    live = arrangement.live
-    n, counts = len(live), {"Probe": 0, "Reply": 0, "Leader": len(live)}
-    ids = [arrangement.ids[p] if p in arrangement.initiators else 0 for p in live]
-    for i in range(n):
+    n, probes, replies = len(arrangement.live), 0, 0
+    ids = [arrangement.ids[p] if p in arrangement.initiators else 0 for p in arrangement.live]
+    for i in arrangement.starts:
         sides = [next((d for d in range(1, n) if ids[(i + way * d) % n] > ids[i]), n) for way in (1, -1)]
         reach = 1
-        while ids[i] and reach:
-            counts["Probe"] += sum(min(reach, side) for side in sides)
-            counts["Reply"] += sum(reach for side in sides if side > reach)
+        while reach:
+            probes += sum(min(reach, side) for side in sides)
+            replies += sum(reach for side in sides if side > reach)
             reach = 2 * reach if min(sides) > reach else 0
-    return counts
+    return {"Probe": probes, "Reply": replies, "Leader": n}
 
 
 def _mean(n: int, a: int) -> float:
@@ -61,25 +60,15 @@ def _mean(n: int, a: int) -> float:
     return a * hops + a
 
 
-def _power(a: int) -> int:
-    """2^K: the first power of two that is n or more."""
-    return 1 << (a - 1).bit_length()
-
-
-_LEAST = Formula("6n + 4·2^⌈lg n⌉ − 8", lambda n, a: 6 * a + 4 * _power(a) - 8)
-_ONE = Formula("4(2^⌈lg n⌉−1) + 3n", lambda n, a: 4 * (_power(a) - 1) + 3 * a)
-
-
 class HirschbergSinclair(Node):
     model = Model(topology="bidirectional ring", timing="asynchronous", channels="reliable", failures="none")
     messages = (Probe, Reply, Leader)
     claims = Claims(
         messages=_messages,
         leader=lambda arrangement: max(arrangement.ids[p] for p in arrangement.initiators),
-        all=Bounds(_LEAST, Formula("≈ 3.14 n lg n", _mean), Formula("≤ 8n(1+⌈lg n⌉) + n")),
-        one=Bounds(_ONE, _ONE, _ONE),
+        all=Bounds("6n + 4·2^⌈lg n⌉ − 8", Formula("≈ 3.14 n lg n", _mean), "≤ 8n(1+⌈lg n⌉) + n"),
+        one=Bounds("4(2^⌈lg n⌉−1) + 3n"),
         time="2(2^⌈lg n⌉ + n − 1)δ",
-        bits="O(log n) a message",
         source="Hirschberg, Sinclair 1980",
         best_case=lambda n: (tuple(range(1, n + 1)), tuple(range(n))),
     )
@@ -93,10 +82,9 @@ class HirschbergSinclair(Node):
         self.broadcast(Probe(self.id, self.phase, 1))
 
     def on_probe(self, port: Port, msg: Probe) -> None:
-        if msg.id == self.id:
-            if self.leader is None:
-                self.elect(self.id)
-                self.send(NEXT, Leader(self.id))
+        if msg.id == self.id and self.leader is None:
+            self.elect(self.id)
+            self.send(NEXT, Leader(self.id))
         elif msg.id > self.id or not self.candidate:
             if msg.hop < 2**msg.phase:
                 self.pass_on(port, Probe(msg.id, msg.phase, msg.hop + 1))

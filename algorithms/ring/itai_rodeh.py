@@ -19,7 +19,7 @@ References   A. Itai, M. Rodeh, Symmetry breaking in distributive networks, FOCS
              Deviation: the announcement is ours.
 """
 
-from algorithms.model import NEXT, Announcement, Arrangement, Bounds, Claims, Formula, Message, Model, Node, Port, sides
+from algorithms.model import *
 
 
 class Token(Message, frozen=True):
@@ -74,33 +74,19 @@ def _mean(n: int, a: int) -> float:
     return a * mean[a] + a
 
 
-_BOUNDS = Bounds(Formula("3n−1", lambda n, a: 3 * a - 1), Formula("n·Hₙ + O(n)", _mean), Formula("∞"))
-
-
 class ItaiRodeh(Node):
-    model = Model(
-        topology="unidirectional ring",
-        timing="asynchronous",
-        channels="reliable FIFO",
-        failures="none",
-        identity="anonymous",
-        knows=("n",),
-    )
+    model = Model("unidirectional ring", "asynchronous", "reliable FIFO", "none", identity="anonymous", knows=("n",))
     messages = (Token, Leader)
-    parameters = {"range": sides(meaning="number of values drawn from")}
+    range: int = sides("number of values drawn from")
     claims = Claims(
         messages=lambda arrangement: {"Token": _replay(arrangement)[0], "Leader": len(arrangement.live)},
         leader=lambda arrangement: arrangement.ids[arrangement.live[_replay(arrangement)[2]]],
         depth=_depth,
         drawn=Token,
-        all=_BOUNDS,
-        one=_BOUNDS,
+        all=Bounds("3n−1", Formula("n·Hₙ + O(n)", _mean), "∞"),
         time="nδ a round, and nδ",
-        bits="O(log n) a message",
         source="Itai, Rodeh 1981",
     )
-
-    range: int
 
     def init(self) -> None:
         self.active = True

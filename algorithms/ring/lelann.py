@@ -16,7 +16,7 @@ References   G. Le Lann, Distributed systems: towards a formal approach, IFIP Co
              itself also where all started, since nobody knows that they did.
 """
 
-from algorithms.model import NEXT, Announcement, Arrangement, Bounds, Claims, Formula, Id, Message, Model, Node, Port
+from algorithms.model import *
 
 
 class Token(Message, frozen=True):
@@ -32,10 +32,6 @@ def _messages(arrangement: Arrangement) -> dict[str, int]:
     return {"Token": n * len(arrangement.initiators), "Leader": n}
 
 
-_ALL = Formula("n² + n", lambda n, a: a * a + a)
-_ONE = Formula("2n", lambda n, a: 2 * a)
-
-
 class LeLann(Node):
     model = Model(topology="unidirectional ring", timing="asynchronous", channels="reliable FIFO", failures="none")
     messages = (Token, Leader)
@@ -43,10 +39,9 @@ class LeLann(Node):
         messages=_messages,
         leader=lambda arrangement: max(arrangement.ids[p] for p in arrangement.initiators),
         depth=lambda arrangement: 2 * len(arrangement.live),
-        all=Bounds(_ALL, _ALL, _ALL),
-        one=Bounds(_ONE, _ONE, _ONE),
+        all=Bounds("n² + n"),
+        one=Bounds("2n"),
         time="2nδ",
-        bits="O(log n) a message",
         source="Le Lann 1977",
         best_case=lambda n: (tuple(range(1, n + 1)), (0,)),
         worst_case=lambda n: (tuple(range(1, n + 1)), tuple(range(n))),

@@ -20,7 +20,7 @@ References   G. Peterson, An O(n log n) unidirectional algorithm for the circula
              id, not when anybody meets its first one, which would leave messages in flight; the announcement is ours.
 """
 
-from algorithms.model import NEXT, Announcement, Arrangement, Bounds, Claims, Formula, Id, Message, Model, Node, Port
+from algorithms.model import *
 
 
 class Token(Message, frozen=True):
@@ -33,8 +33,8 @@ class Leader(Announcement, frozen=True):
 
 def _contract(arrangement: Arrangement) -> tuple[dict[str, int], int]:
     """Counts and depth: phases until one is left, one in which it hears itself, and the news."""
-    n, phases = len(arrangement.live), 0
-    active = [(i, arrangement.ids[p]) for i, p in enumerate(arrangement.live) if p in arrangement.initiators]
+    ring, n, phases = arrangement.ring, len(arrangement.live), 0
+    active = [(i, ring[i]) for i in arrangement.starts]
     depth = dict.fromkeys(range(n), 0)
     while len(active) > 1:
         phases += 1
@@ -45,27 +45,19 @@ def _contract(arrangement: Arrangement) -> tuple[dict[str, int], int]:
 
 
 def _most_phases(n: int) -> int:
-    phases, small, large = 0, 1, 1  # large is F(phases + 2)
-    while large <= n:
-        phases, small, large = phases + 1, large, small + large
-    return phases
+    return next(p for p in range(n + 1) if fibonacci(p + 2) > n)
 
 
 def _worst(n: int) -> tuple[Id, ...]:
     """From the last two backwards: before each phase the fewest lower ids that let all survivors survive it."""
     ids = [n, n - 1] if n > 1 else [n]
     for phase in range(_most_phases(n) - 2, 0, -1):
-        grown: list[Id] = []
-        for k, t in enumerate(ids):
-            lower = [n - len(ids) - len(grown) + k]  # the next lower id; k of the grown were there before
-            after = t < ids[(k + 1) % len(ids)]
-            grown += [t, *(lower if after else [])] if phase % 2 else [*(lower if t < ids[k - 1] else []), t]
-        ids = grown
+        left, ids = ids, []
+        for k, t in enumerate(left):
+            lower = [n - len(left) - len(ids) + k]  # the next lower id; k of the ids were there before
+            after = t < left[(k + 1) % len(left)]
+            ids += [t, *(lower if after else [])] if phase % 2 else [*(lower if t < left[k - 1] else []), t]
     return (*ids[:-1], *range(1, n - len(ids) + 1), ids[-1])
-
-
-_ONE = Formula("2n", lambda n, a: 2 * a)
-_MOST = Formula("n·max{p: F(p+1) ≤ n} + n", lambda n, a: a * _most_phases(a) + a)
 
 
 class Peterson(Node):
@@ -75,10 +67,9 @@ class Peterson(Node):
         messages=lambda arrangement: _contract(arrangement)[0],
         leader=lambda arrangement: max(arrangement.ids[p] for p in arrangement.initiators),
         depth=lambda arrangement: _contract(arrangement)[1],
-        all=Bounds(Formula("3n", lambda n, a: 3 * a), Formula("≈ 0.9 n lg n"), _MOST),
-        one=Bounds(_ONE, _ONE, _ONE),
+        all=Bounds("3n", "≈ 0.9 n lg n", Formula("n·max{p: F(p+1) ≤ n} + n", lambda n, a: a * (_most_phases(a) + 1))),
+        one=Bounds("2n"),
         time="≤ (1.44 n lg n + 2n)δ",
-        bits="O(log n) a message",
         source="Peterson 1982",
         best_case=lambda n: (tuple(range(1, n + 1)), tuple(range(n))),
         worst_case=lambda n: (_worst(n), tuple(range(n))),

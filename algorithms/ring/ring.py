@@ -16,19 +16,7 @@ References   A. Tanenbaum, Distributed Operating Systems; Tanenbaum and van Stee
              is closed round dead nodes before the election, not by failed sends during it.
 """
 
-from algorithms.model import (
-    NEXT,
-    Announcement,
-    Arrangement,
-    Bounds,
-    Claims,
-    Formula,
-    Id,
-    Message,
-    Model,
-    Node,
-    Port,
-)
+from algorithms.model import *
 
 
 class Election(Message, frozen=True):
@@ -46,10 +34,6 @@ def _messages(arrangement: Arrangement) -> dict[str, int]:
     return {"Election": hops, "Coordinator": hops}
 
 
-_ALL = Formula("2n²", lambda n, a: 2 * a * a)
-_ONE = Formula("2n", lambda n, a: 2 * a)
-
-
 class Ring(Node):
     model = Model(topology="unidirectional ring", timing="asynchronous", channels="reliable", failures="none")
     messages = (Election, Coordinator)
@@ -57,8 +41,8 @@ class Ring(Node):
         messages=_messages,
         leader=lambda arrangement: max(arrangement.ids[p] for p in arrangement.live),
         depth=lambda arrangement: 2 * len(arrangement.live),
-        all=Bounds(_ALL, _ALL, _ALL),
-        one=Bounds(_ONE, _ONE, _ONE),
+        all=Bounds("2n²"),
+        one=Bounds("2n"),
         time="2nδ",
         bits="O(n log n) a message",
         source="Tanenbaum 1995",
