@@ -704,11 +704,12 @@ def check_adversity(algorithm: str, engine: Engine) -> None:
     long = (2 * times.timeout(parse_parameters(find_algorithm(algorithm), {})) if times else 20) * delta
     cuts = ("leader-alone", "halves", "bridge", "one-way", "minority")
     faults = [f"partition:{cut},for={round(long * 1e6)}us" for cut in cuts]
-    faults += [f"pause:leader,for={round(long * 1e6)}us", f"leader-crash+slow:node=0,factor={1e4 * delta:g}"]
+    faults += [f"pause:leader,for={round(long * 1e6)}us", f"leader-crash+slow:node=0,factor={1e3 * delta:g}"]
     faults += ["loss:0.1", "duplicate:0.2", "reorder:0.2", "leader-crash+loss:0.05"]
     faults += [f"crash-recover:after={round(time * 1e6)}us" for time in (hop, long)]
     faults += [f"rolling:every={round(time * 1e6)}us+loss:0.05" for time in (hop, long)]
-    faults += [f"churn:rate={0.2 / time:g},for={round(8 * long * 1e6)}us" for time in (hop, long / 10)]
+    spans = ((time, min(8 * long, 100 * time)) for time in (hop, long / 10))  # twenty crashes or so
+    faults += [f"churn:rate={0.2 / time:g},for={round(span * 1e6)}us" for time, span in spans]
     count = 400 if engine.name == "simulate" else 30
     for scenario in draw_scenarios(algorithm, count, 11, engine.name, (3, 4, 5), ("none",)):
         rng = random.Random(scenario.seed)
