@@ -64,6 +64,8 @@ LOST = {
     ("viewstamped", 3, 0, 0, 3, 0): (1, 8_777, 25_022, 148, 34),
     ("viewstamped", 3, 1, 0, 1, 0): (1, 8_014, 26_525, 96, 27),
     ("paxos", 3, 0, 0, 2, 0): (1, 22_316, 92_681, 48, 31),
+    ("zookeeper_fle", 3, 0, 0, 2, 0): (1, 7_628, 20_830, 90, 47),
+    ("zookeeper_fle", 3, 1, 0, 1, 0): (1, 15_849, 49_594, 138, 48),
     ("raft", 3, 1, 0, 3, 0): (1, 7_458, 20_210, 0, 47),
     ("raft", 3, 1, 1, 1, 0): (1, 7_421, 14_619, 0, 43),
     ("raft", 3, 1, 0, 1, 1): (1, 8_426, 47_223, 0, 20),
@@ -73,6 +75,7 @@ LOST_SLOWLY = {
     ("viewstamped", 3, 1, 0, 5, 0): (1, 320_559, 1_157_604, 3_125, 59),
     ("viewstamped", 4, 0, 0, 1, 0): (1, 83_169, 382_013, 17, 28),
     ("paxos", 3, 1, 0, 3, 0): (1, 283_050, 1_362_700, 1_511, 42),
+    ("zookeeper_fle", 3, 1, 0, 3, 0): (1, 202_439, 622_963, 2_003, 80),
     ("raft", 3, 1, 0, 7, 0): (1, 171_347, 517_194, 0, 78),
     ("raft", 3, 1, 0, 4, 1): (1, 15_152, 95_622, 0, 20),
 }
@@ -464,6 +467,16 @@ def test_what_only_a_loss_reveals_is_caught(
     assert hunted.fault
     assert sum(step.lost for step in hunted.steps) == 1
     assert follow(make("viewstamped", (1, 2, 3), losses=1), hunted.schedule.split()) == hunted
+
+
+def test_who_is_dead_is_not_followed() -> None:
+    """Two answers of a leader that crashed arrive when all suspect it: nobody would look for another any more."""
+    schedule = (
+        "0! 1! 2! 0<2 0<1 1<0 1<0 0<1 1<2 2<0 2<0 2<1 2<1 0@finalize 2<0 1@finalize 2<1 2@finalize 0-2 1-2 "
+        "0@resend 1<0 0<1 1<0 2<0 0<2 2<0 2<0 2<1 2x 0?2 0<2 1<0 1?2 1<2"
+    )
+    way = follow(make("zookeeper_fle", (1, 2, 3), 1, losses=2), schedule.split())
+    assert (way.fault, way.open) == ("", True)
 
 
 def test_what_is_saved_counts_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
