@@ -402,6 +402,7 @@ def describe_coverage(question: Question, system: System) -> str:
     elif any(isinstance(event, Timer) for event in system.events.things):
         words += ["timers only when nothing is in flight, in the order in which they are due"]
     words += [f"at most {system.epochs} election{'s' if system.epochs > 1 else ''}"] if system.epochs else []
+    words += ["what is said again while it is under way left out"] if system.repeats else []
     words += ["heartbeats left out" if system.late else "delays drawn the same each time"] if system.endless else []
     return ", ".join(words)
 
@@ -464,6 +465,8 @@ def describe_finding(system: System, found: Found) -> tuple[str, str]:
     if not found.exhausted:
         return "nothing wrong so far", ways
     safe = "" if system.model.safety == "eventual" else "safe"
+    if system.repeats:
+        return "safe, and every execution that ends ends with one leader", f"{ways}, {found.ends:,} ends"
     if not system.endless:
         ways += f", {found.ends:,} ends, longest execution {found.longest}"
         return "safe, and every execution ends with one leader", ways

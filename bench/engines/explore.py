@@ -27,7 +27,9 @@ taken what is left is a system without any, with the same pairs.
 
 Pages that never fall silent have no end. Where their timers are on time, they must come to agree again and again, whatever
 happens. Where timers fire at any time their heartbeats, which say again what was said, are left out, and what is judged is
-safety, up to some election. What a node draws are delays: the same each time, or it would never be in a state again.
+safety, up to some election. Neither has one that asks again and again where timers fire at any time and need not: what it
+says again while that is still under way is left out, as if it were lost; safety is judged, and the ends that there are.
+What a node draws, there, are delays: the same each time, or it would never be in a state again.
 """
 
 import copy
@@ -221,6 +223,8 @@ class System:
 
     Attributes:
         endless: whether the page never falls silent.
+        repeats: whether timers that fire too early may keep it from ever falling silent: what is said again while it is
+            under way is left out, and an execution need not end.
         settles: whether it is judged if all come to agree again and again.
         reduce: whether to use partial-order reduction. It is not used with `epochs`, nor where two leaders of one election
             are an error only at one instant, nor of a page that never falls silent.
@@ -242,6 +246,7 @@ class System:
         self.model = find_algorithm(scenario.algorithm).model
         self.endless = self.model.pulse is not None
         self.scenario, self.recoveries, self.losses, self.late = scenario, recoveries, losses, late
+        self.repeats = late and not self.endless and self.model.timing == "partially synchronous"
         self.epochs = 2 if epochs is None and late and self.endless else epochs
         self.n, self.ids = scenario.n, scenario.ids
         self.settles = self.endless and not late and epochs is None
@@ -354,7 +359,7 @@ class System:
             elif isinstance(effect, CancelTimer):
                 timers.append((self.events(Timer(effect.name)), None))
         node.effects.clear()
-        if self.endless:
+        if self.endless or self.repeats:
             node._rng = None
         return Outcome(self.register(node, down), tuple(sends), tuple(elected), tuple(timers))
 
@@ -516,7 +521,10 @@ class System:
         for link, arrival in sends:
             target = after[(link - self.n) % self.n] if link != SAVED else DEAD
             if target > DEAD:
-                after[link] = self.contents((*self.contents.things[after[link]], arrival))
+                waiting = self.contents.things[after[link]]
+                if self.repeats and arrival in waiting:
+                    continue
+                after[link] = self.contents((*waiting, arrival))
                 if self.forgets and self.events.things[arrival].key < self.local(target).key[0]:
                     after[link] = self.forget(after[link], self.local(target).key[0])
 
@@ -823,7 +831,7 @@ def search(system: System, limit: int) -> Found:
         found.steps += 1
         fault = system.find_fault(visit.state, move, after)
         length = lengths.get(after)
-        if not fault and not system.endless and (length == under_way or len(stack) == ENDLESS):
+        if not fault and not system.endless and not system.repeats and (length == under_way or len(stack) == ENDLESS):
             fault = UNENDING
         if fault:
             return blame(fault, move)
