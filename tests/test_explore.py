@@ -56,7 +56,6 @@ RECOVERED_SLOWLY = {
     ("ring", 1, 1, 0): (2, 38_939, 72_710, 138, 39),
     ("lamport", 1, 1, 0): (1, 92_643, 189_768, 419, 33),
     ("paxos", 1, 1, 0): (1, 657_060, 1_330_953, 307, 50),
-    ("zookeeper_fle", 1, 1, 0): (1, 662_136, 1_339_385, 221, 71),
     ("viewstamped", 1, 1, 0): (1, 41_863, 79_363, 67, 37),
 }
 # algorithm, n, crashes, recoveries, losses, last election if timers are late -> the same
