@@ -264,6 +264,9 @@ def regress(
 @click.option("-n", "--nodes", default="3", show_default=True, help="Sizes, such as 3,4.")
 @click.option("--crashes", default="1", show_default=True, help="How often a node may crash, anywhere.")
 @click.option("--recoveries", default="0", show_default=True, help="How often one may come back, with what it saved.")
+@click.option(
+    "--losses", default="0", show_default=True, help="How many messages may be lost, where channels are lossy."
+)
 @click.option("--late-timers", is_flag=True, help="Timers may fire at any time, as if the network were late.")
 @click.option("--epochs", help="Leave out elections later than this.  [default: 2 with --late-timers]")
 @click.option("--ids", default="all", show_default=True, help="All arrangements, or as in run.")
@@ -287,6 +290,8 @@ def verify(name: str | None, engine: str | None, **given: Any) -> None:
     Example: election-bench verify -a bully --late-timers
 
     Example: election-bench verify -a viewstamped --recoveries 1
+
+    Example: election-bench verify -a paxos --crashes 0 --losses 1
 
     Example: election-bench verify --conformance chang_roberts
     """

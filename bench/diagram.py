@@ -107,6 +107,7 @@ def draw_space_time(picture: Picture) -> Figure:
     """Draw a space-time diagram, time from left to right."""
     lanes, arrows, marks = picture.lanes, picture.arrows, picture.marks
     times = [mark.time for mark in marks] + [time for a in arrows for time in (a.sent, a.arrived or 0)]
+    times += [time for time, _ in picture.notes]
     end = (
         max([*times, *(span.end - 1 for span in picture.spans), *(tick for tick, _ in picture.ticks or ())], default=1)
         + 1

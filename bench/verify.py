@@ -46,6 +46,7 @@ class Step(msgspec.Struct):
         elected: whom it elected.
         crashed: whether it is no more.
         back: whether it came back.
+        lost: whether a message to it was lost, and nothing happened to it.
     """
 
     label: str
@@ -56,6 +57,7 @@ class Step(msgspec.Struct):
     elected: list[Id]
     crashed: bool
     back: bool = False
+    lost: bool = False
 
 
 class Way(msgspec.Struct):
@@ -76,14 +78,14 @@ class Way(msgspec.Struct):
 
 
 def label_of(system: System, move: Move) -> str:
-    """A step as text: `2!` starts, `2<0` gets the next message from 0, `2?1` suspects 1, `2@answer` a timer fires, `2x`
-    crashes, `2+` comes back, `1<2` hears of that; `2<0/1` crashes when it has sent the first message in answer to that,
-    or saved something, where that matters."""
+    """A step as text: `2!` starts, `2<0` gets the next message from 0, `2-0` never gets it, `2?1` suspects 1, `2@answer` a
+    timer fires, `2x` crashes, `2+` comes back, `1<2` hears of that; `2<0/1` crashes when it has sent the first message in
+    answer to that, or saved something, where that matters."""
     if move.event < 0:
         return f"{move.position}x"
     match system.events.things[move.event]:
         case Delivery(source=source):
-            word = f"<{source}"
+            word = f"-{source}" if move.lost else f"<{source}"
         case Suspect(position=victim):
             word = f"?{victim}"
         case Trust(position=source):
@@ -105,6 +107,9 @@ def tell(system: System, state: State, move: Move) -> Step:
     match system.events.things[move.event]:
         case Delivery(source=source, msg=msg):
             step.what, step.source = f"gets {msg or 'what belongs to a past election'} from {source}", source
+            if move.lost:
+                step.what, step.lost = f"never {step.what}: it is lost", True
+                return step
         case Suspect(position=victim):
             step.what = f"suspects {victim}"
         case Trust(position=source):
@@ -236,14 +241,17 @@ def draw_way(way: Way, ids: Sequence[Id], title: str, stem: Path) -> None:
     from bench.diagram import Arrow, Mark, Picture, draw_space_time
     from bench.plots import save_figure
 
-    marks, arrows, flying = [], list[Arrow](), dict[tuple[Position, Position], list[Arrow]]()
+    marks, arrows, notes, flying = [], list[Arrow](), [], dict[tuple[Position, Position], list[Arrow]]()
     for time, step in enumerate(way.steps, 1):
         if step.back:
             flying = {
                 link: sent for link, sent in flying.items() if link[1] != step.position
             }  # to the dead it was lost
         if step.source >= 0 and flying.get((step.source, step.position)):
-            flying[step.source, step.position].pop(0).arrived = time
+            flying[step.source, step.position].pop(0).arrived = None if step.lost else time
+        if step.lost:
+            notes.append((time, f"{step.source}→{step.position} lost"))
+            continue
         elects = "leads" if step.elected[-1:] == [ids[step.position]] else "elect" if step.elected else ""
         kind = "crash" if step.crashed else elects or ("recover" if step.back else step.what.split()[0])
         text = f"elects {step.elected[-1]}" if step.elected else "" if step.source >= 0 else step.what
@@ -259,7 +267,7 @@ def draw_way(way: Way, ids: Sequence[Id], title: str, stem: Path) -> None:
             later = enumerate(way.steps[time:], time + 1)
             returns = (then for then, other in later if other.back and other.position == step.position)
             down.append(Span(step.position, time, next(returns, last), "down"))
-    picture = Picture(lanes=lanes, marks=marks, arrows=arrows, title=title, subtitle=way.fault, spans=down)
+    picture = Picture(lanes=lanes, marks=marks, arrows=arrows, title=title, subtitle=way.fault, spans=down, notes=notes)
     save_figure(draw_space_time(picture), stem)
 
 
@@ -283,6 +291,7 @@ class Question(msgspec.Struct, kw_only=True):
         algorithms, nodes, ids, initiators, seed, parameters: as in `run`; `ids` may be `all`.
         crashes: how many times a node may crash.
         recoveries: how many times one that crashed may come back.
+        losses: how many messages may be lost.
         late: whether timers may fire at any time.
         epochs: later elections are left out; 0 means none are, or as the page needs it.
         limit: states after which a search is given up.
@@ -299,6 +308,7 @@ class Question(msgspec.Struct, kw_only=True):
     parameters: dict[str, dict[str, str]] = {}
     crashes: int = 1
     recoveries: int = 0
+    losses: int = 0
     late: bool = False
     epochs: int = 0
     limit: int = 20_000_000
@@ -315,7 +325,7 @@ def make_question(options: Mapping[str, Any]) -> Question:
     """
     algorithms = tuple(split_words(options["algorithms"])) if options["algorithms"] else tuple(ALGORITHMS)
     late, hunted = options["late_timers"], options["hunt"] is not None
-    return Question(
+    question = Question(
         algorithms=algorithms,
         nodes=tuple(whole_number("nodes", word, 2) for word in split_words(options["nodes"])),
         ids=options["ids"] if options["ids"] != "all" or not hunted else "random",
@@ -324,6 +334,7 @@ def make_question(options: Mapping[str, Any]) -> Question:
         parameters=collect_parameters(list(options["param"]), algorithms),
         crashes=whole_number("crashes", options["crashes"], 0),
         recoveries=whole_number("recoveries", options["recoveries"], 0),
+        losses=whole_number("losses", options["losses"], 0),
         late=late,
         epochs=whole_number("epochs", options["epochs"], 1) if options["epochs"] else 2 * late,
         limit=whole_number("limit", options["limit"], 1),
@@ -331,6 +342,11 @@ def make_question(options: Mapping[str, Any]) -> Question:
         schedule=options["replay"],
         out=Path(options["out"]),
     )
+    for name in algorithms if question.losses else ():
+        if (channels := find_algorithm(name).model.channels) != "lossy":
+            lossy = ", ".join(other for other, page in ALGORITHMS.items() if page.model.channels == "lossy")
+            raise BadInput(f"--losses: {name} is for {channels} channels; leave it out, or choose among {lossy}")
+    return question
 
 
 def make_system(question: Question, algorithm: str, ids: tuple[Id, ...]) -> System:
@@ -352,7 +368,8 @@ def make_system(question: Question, algorithm: str, ids: tuple[Id, ...]) -> Syst
         choose_initiators(question.initiators, scenario.live, scenario.seed)
     except ValueError as error:
         raise BadInput(f"--initiators: {error}") from None
-    return System(scenario, question.crashes, question.recoveries, question.late, question.epochs or None)
+    epochs = question.epochs or None
+    return System(scenario, question.crashes, question.recoveries, question.late, epochs, question.losses)
 
 
 def command_for(question: Question, algorithm: str, ids: tuple[Id, ...], schedule: str) -> str:
@@ -360,6 +377,7 @@ def command_for(question: Question, algorithm: str, ids: tuple[Id, ...], schedul
     words = [f"election-bench verify -a {algorithm} -n {len(ids)} --ids {','.join(map(str, ids))}"]
     words += [f"--crashes {question.crashes}"]
     words += [f"--recoveries {question.recoveries}"] if question.recoveries else []
+    words += [f"--losses {question.losses}"] if question.losses else []
     words += ["--late-timers"] if question.late else []
     words += [f"--epochs {question.epochs}"] if question.epochs else []
     words += [f"--initiators {question.initiators}"] if question.initiators != "all" else []
@@ -377,12 +395,14 @@ def describe_coverage(question: Question, system: System) -> str:
         [f"up to {crashes} crash{'es' if crashes > 1 else ''}, between and inside events"] if crashes else ["no crash"]
     )
     words += [f"up to {recoveries} recover{'ies' if recoveries > 1 else 'y'}, at any step"] if recoveries else []
+    words += [f"up to {question.losses} message{'s' * (question.losses > 1)} lost, any"] if question.losses else []
     words += ["re-election included"] if crashes else []
     if system.late:
         words += ["timers at any time"]
     elif any(isinstance(event, Timer) for event in system.events.things):
         words += ["timers only when nothing is in flight, in the order in which they are due"]
     words += [f"at most {system.epochs} election{'s' if system.epochs > 1 else ''}"] if system.epochs else []
+    words += ["what is said again while it is under way left out"] if system.repeats else []
     words += ["heartbeats left out" if system.late else "delays drawn the same each time"] if system.endless else []
     return ", ".join(words)
 
@@ -445,6 +465,8 @@ def describe_finding(system: System, found: Found) -> tuple[str, str]:
     if not found.exhausted:
         return "nothing wrong so far", ways
     safe = "" if system.model.safety == "eventual" else "safe"
+    if system.repeats:
+        return "safe, and every execution that ends ends with one leader", f"{ways}, {found.ends:,} ends"
     if not system.endless:
         ways += f", {found.ends:,} ends, longest execution {found.longest}"
         return "safe, and every execution ends with one leader", ways

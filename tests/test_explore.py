@@ -9,6 +9,7 @@ import pytest
 from algorithms.complete.bully import Bully
 from algorithms.model import Message, Node
 from algorithms.quorum.raft import Raft, Voted
+from algorithms.quorum.viewstamped import Viewstamped
 from algorithms.reelection import Reelection
 from algorithms.ring.chang_roberts import ChangRoberts
 from bench.engines.explore import UNDECIDED, UNENDING, Found, Move, State, System, explore, freeze, search
@@ -55,8 +56,30 @@ RECOVERED_SLOWLY = {
     ("ring", 1, 1, 0): (2, 38_939, 72_710, 138, 39),
     ("lamport", 1, 1, 0): (1, 92_643, 189_768, 419, 33),
     ("paxos", 1, 1, 0): (1, 657_060, 1_330_953, 307, 50),
-    ("zookeeper_fle", 1, 1, 0): (1, 662_136, 1_339_385, 221, 71),
     ("viewstamped", 1, 1, 0): (1, 41_863, 79_363, 67, 37),
+}
+# algorithm, n, crashes, recoveries, losses, last election if timers are late -> the same
+LOST = {
+    ("viewstamped", 3, 0, 0, 3, 0): (1, 8_777, 25_022, 148, 34),
+    ("viewstamped", 3, 1, 0, 1, 0): (1, 8_014, 26_525, 96, 27),
+    ("paxos", 3, 0, 0, 2, 0): (1, 22_316, 92_681, 48, 31),
+    ("zookeeper_fle", 3, 0, 0, 2, 0): (1, 7_628, 20_830, 90, 47),
+    ("zookeeper_fle", 3, 1, 0, 1, 0): (1, 15_849, 49_594, 138, 48),
+    ("raft", 3, 1, 0, 3, 0): (1, 7_458, 20_210, 0, 47),
+    ("raft", 3, 1, 1, 1, 0): (1, 7_421, 14_619, 0, 43),
+    ("raft", 3, 1, 0, 1, 1): (1, 8_426, 47_223, 0, 20),
+    ("viewstamped", 3, 0, 0, 0, 1): (1, 30_540, 151_345, 16, 37),
+    ("omega", 3, 1, 0, 2, 0): (1, 8_225, 20_551, 0, 72),
+}
+LOST_SLOWLY = {
+    ("viewstamped", 3, 1, 0, 5, 0): (1, 320_559, 1_157_604, 3_125, 59),
+    ("viewstamped", 4, 0, 0, 1, 0): (1, 83_169, 382_013, 17, 28),
+    ("viewstamped", 3, 0, 0, 1, 1): (1, 178_658, 965_811, 127, 39),
+    ("viewstamped", 3, 1, 0, 0, 1): (1, 99_673, 587_369, 80, 42),
+    ("paxos", 3, 1, 0, 3, 0): (1, 283_050, 1_362_700, 1_511, 42),
+    ("zookeeper_fle", 3, 1, 0, 3, 0): (1, 202_439, 622_963, 2_003, 80),
+    ("raft", 3, 1, 0, 7, 0): (1, 171_347, 517_194, 0, 78),
+    ("raft", 3, 1, 0, 4, 1): (1, 15_152, 95_622, 0, 20),
 }
 
 
@@ -67,6 +90,7 @@ def make(
     initiators: str = "all",
     recoveries: int = 0,
     epochs: int = 0,
+    losses: int = 0,
     **parameters: str,
 ) -> System:
     """A system, all of whose states may be looked at; timers are late if only so many elections are."""
@@ -79,14 +103,20 @@ def make(
         delta=1,
         horizon=1,
     )
-    return System(scenario, crashes, recoveries, epochs > 0, epochs or None)
+    return System(scenario, crashes, recoveries, epochs > 0, epochs or None, losses)
 
 
 def exhaust(
-    algorithm: str, n: int, crashes: int, ids: str = "all", recoveries: int = 0, epochs: int = 0
+    algorithm: str, n: int, crashes: int, ids: str = "all", recoveries: int = 0, epochs: int = 0, losses: int = 0
 ) -> tuple[int, ...]:
     question = Question(
-        algorithms=(algorithm,), nodes=(n,), crashes=crashes, recoveries=recoveries, late=epochs > 0, epochs=epochs
+        algorithms=(algorithm,),
+        nodes=(n,),
+        crashes=crashes,
+        recoveries=recoveries,
+        losses=losses,
+        late=epochs > 0,
+        epochs=epochs,
     )
     arrangements = choose_arrangements(find_algorithm(algorithm), n, ids, 1)
     found = [explore(make_system(question, algorithm, ids), LIMIT) for ids in arrangements]
@@ -119,6 +149,23 @@ def test_who_comes_back_disturbs_no_election_seen_slowly(
 ) -> None:
     found = exhaust(algorithm, 3, crashes, "all", recoveries, epochs)
     assert found == RECOVERED_SLOWLY[algorithm, crashes, recoveries, epochs]
+
+
+@pytest.mark.parametrize(("algorithm", "n", "crashes", "recoveries", "losses", "epochs"), LOST)
+def test_lost_messages_are_made_up_for(
+    algorithm: str, n: int, crashes: int, recoveries: int, losses: int, epochs: int
+) -> None:
+    found = exhaust(algorithm, n, crashes, "all", recoveries, epochs, losses)
+    assert found == LOST[algorithm, n, crashes, recoveries, losses, epochs]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("algorithm", "n", "crashes", "recoveries", "losses", "epochs"), LOST_SLOWLY)
+def test_lost_messages_are_made_up_for_seen_slowly(
+    algorithm: str, n: int, crashes: int, recoveries: int, losses: int, epochs: int
+) -> None:
+    found = exhaust(algorithm, n, crashes, "all", recoveries, epochs, losses)
+    assert found == LOST_SLOWLY[algorithm, n, crashes, recoveries, losses, epochs]
 
 
 def locals_of(system: System) -> set[object]:
@@ -173,6 +220,10 @@ def ends_of(system: System) -> tuple[Found, set[object]]:
         ("ring", (2, 3, 1), 1, {"recoveries": 1}),
         ("viewstamped", (1, 2, 3), 1, {}),
         ("zookeeper_fle", (1, 2, 3), 1, {}),
+        ("viewstamped", (1, 2, 3), 0, {"losses": 2}),
+        ("viewstamped", (1, 2, 3), 1, {"losses": 1}),
+        ("zookeeper_fle", (1, 2, 3), 0, {"losses": 1}),
+        ("paxos", (1, 2, 3), 0, {"losses": 1}),
         ("chang_roberts", (3, 1, 4, 2), 1, {}),
         pytest.param("chang_roberts", (3, 1, 4, 2), 1, {"variant": "relay"}, marks=pytest.mark.slow),
         ("randomized", (1, 2, 3), 1, {}),
@@ -368,6 +419,68 @@ def test_who_forgets_what_it_saved_is_caught(
     assert (tmp_path / f"{page.__name__.lower()}-n3.svg").stat().st_size > 1000
 
 
+def ask_nobody_again(self: Viewstamped) -> None:
+    pass
+
+
+def take_silence_for_a_yes(self: Viewstamped, name: str) -> None:
+    self.changes |= set(self.ports)
+    self.followers |= set(self.ports)
+    self.follow()
+    self.lead()
+
+
+@pytest.mark.parametrize(
+    ("method", "wrong", "says", "schedule"),
+    [
+        (
+            "wait",
+            ask_nobody_again,
+            "nothing more happens, and not all have the same live leader: node 0 has 2, node 1 has 2, node 2 has none",
+            "0! 1! 2! 0<1 0<2 1<0 1<0 0<1 1<2 2<0 1<2 2<1 2-1",
+        ),
+        (
+            "on_timeout",
+            take_silence_for_a_yes,
+            "node 2 elects 3 where 2 is elected already",
+            "0! 1! 2! 0<1 0<2 1<0 1<0 0<1 1<2 2<0 1<2 2<1 2-1 2@wait",
+        ),
+    ],
+)
+def test_what_only_a_loss_reveals_is_caught(
+    method: str, wrong: Any, says: str, schedule: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever the order of messages and whoever crashes all is well, but not if the leader's word is lost."""
+    monkeypatch.setattr(Viewstamped, method, wrong)
+    assert not explore(make("viewstamped", (1, 2, 3), 1), LIMIT).fault
+    system = make("viewstamped", (1, 2, 3), losses=1)
+    found = explore(system, LIMIT)
+    way = follow(system, [label_of(system, move) for move in found.witness])
+    assert (way.fault, way.schedule) == (says, schedule)
+    lost = way.steps[12]
+    assert (lost.lost, lost.what) == (True, "never gets StartView(view=1) from 1: it is lost")
+    said: list[str] = []
+    question = Question(algorithms=("viewstamped",), nodes=(3,), crashes=0, losses=1, schedule=schedule, out=tmp_path)
+    assert answer(question, said.append) == 1
+    assert said[-1].endswith(f"--crashes 0 --losses 1 --replay '{schedule}'")
+    assert "1→2 lost" in (tmp_path / "viewstamped-n3.svg").read_text()
+    _, hunted = hunt(make("viewstamped", (1, 2, 3), losses=1), 1_000, 1)
+    assert hunted is not None
+    assert hunted.fault
+    assert sum(step.lost for step in hunted.steps) == 1
+    assert follow(make("viewstamped", (1, 2, 3), losses=1), hunted.schedule.split()) == hunted
+
+
+def test_who_is_dead_is_not_followed() -> None:
+    """Two answers of a leader that crashed arrive when all suspect it: nobody would look for another any more."""
+    schedule = (
+        "0! 1! 2! 0<2 0<1 1<0 1<0 0<1 1<2 2<0 2<0 2<1 2<1 0@finalize 2<0 1@finalize 2<1 2@finalize 0-2 1-2 "
+        "0@resend 1<0 0<1 1<0 2<0 0<2 2<0 2<0 2<1 2x 0?2 0<2 1<0 1?2 1<2"
+    )
+    way = follow(make("zookeeper_fle", (1, 2, 3), 1, losses=2), schedule.split())
+    assert (way.fault, way.open) == ("", True)
+
+
 def test_what_is_saved_counts_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash may come between the vote that is saved and the answer that tells of it, and before both."""
     system = make("raft", (1, 2, 3), 1, recoveries=1, epochs=1)
@@ -408,6 +521,10 @@ def test_a_broken_promise_ends_with_1_and_bad_input_with_2(tmp_path: Path) -> No
     assert wrong.stderr.startswith("election-bench: --replay: step 2 cannot be '0<7'; possible there: ")
     assert bench("verify", "-a", "bully", "--ids", "1,2", code=2).stderr.startswith("election-bench: --ids: ")
     assert bench("verify", "-a", "bully", "--crashes", "x", code=2).stderr.startswith("election-bench: --crashes: ")
+    assert bench("verify", "-a", "raft,ring", "--losses", "1", code=2).stderr == (
+        "election-bench: --losses: ring is for reliable channels; leave it out, or choose among "
+        "raft, zookeeper_fle, paxos, viewstamped, omega\n"
+    )
     given_up = bench("verify", "-a", "ring", "--limit", "100", *out, code=3)
     assert "not exhausted: given up after 100 states" in given_up.stdout
 

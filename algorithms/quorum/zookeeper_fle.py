@@ -3,7 +3,8 @@
 Who looks for a leader raises its election epoch and tells everybody its vote, first for itself. Who hears of a better one
 takes it over and tells everybody again. Once a majority votes as it does, it waits whether something better is still under
 way, and then follows the one it votes for; who has followers enough leads. Whoever is asked by a node that looks for a
-leader, and has one, says so. A vote is (epoch, id): the last epoch in which the voter followed or led, then its id.
+leader, and has one, says so. Who repeats a worse vote has missed the better one, and is told it again. A vote is (epoch,
+id): the last epoch in which the voter followed or led, then its id.
 
 Model        complete graph · partially synchronous, for liveness alone · lossy channels · crash and recovery with stable
              storage, fewer than half down at a time · unique ids, those of all others known · any initiators
@@ -178,6 +179,8 @@ class ZooKeeperFLE(Node):
         elif self.state == "looking":
             if vote > self.vote:
                 self.propose(vote)
+            elif vote < self.vote and vote == self.votes.get(port):  # again: it has missed the better one
+                self.send(port, Notification(self.epoch, *self.vote, True))
             self.votes[port] = vote
             self.count()
 
@@ -187,10 +190,11 @@ class ZooKeeperFLE(Node):
         return self.leader not in self.suspected and not deserted and accepted <= self.epoch
 
     def learn(self, port: Port, msg: Notification) -> None:
-        """Who has a leader tells of it: follow, if a majority does, and the leader says that it leads."""
+        """Who has a leader tells of it: follow, if a majority does, and the leader says that it leads, and is not dead."""
         self.answers[port] = (msg.epoch, msg.leader)
         agree = [one for one, answer in self.answers.items() if answer == (msg.epoch, msg.leader)]
-        if self.state == "looking" and msg.leader in agree and self.is_majority(len(agree)):
+        leads = msg.leader in agree and msg.leader not in self.suspected  # what it said may arrive after its crash
+        if self.state == "looking" and leads and self.is_majority(len(agree)):
             self.follow(msg.leader, msg.epoch)
             self.send(msg.leader, FollowerInfo(msg.epoch))
 

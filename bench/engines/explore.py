@@ -5,9 +5,9 @@ node can be in and the events that can happen to it, runs the page once for each
 states of the whole system by looking pairs up: a system is a tuple of small numbers.
 
 What can happen: the delivery of the message that is next on any link, a suspicion, a timer, and, as often as is allowed, a
-crash, between two events or inside one, after some of its messages are sent and before the others are, and the recovery of
-a node that crashed, with what it had saved by then. Initiators start before anything is delivered to them, as behind the
-barrier of the other engines.
+crash, between two events or inside one, after some of its messages are sent and before the others are, the recovery of
+a node that crashed, with what it had saved by then, and the loss of the message that is next on any link. Initiators start
+before anything is delivered to them, as behind the barrier of the other engines.
 
 Partial-order reduction (P. Godefroid, Partial-Order Methods for the Verification of Concurrent Systems, LNCS 1032, 1996):
 events at different nodes commute, so at a state it is enough to go on at one node, if nothing else can reach that node
@@ -21,9 +21,15 @@ arrive are dropped (`System.tidy`): confluent steps, taken at once (S. Blom and 
 Proving Confluence, CAV 2002, LNCS 2404). Which they are is inferred from the pairs met, too, and holds at the last
 repetition. A drop counts as the step that it stands for: the longest execution stays the longest.
 
+Neither is used while a crash, a recovery or a loss may still come. Losses share one allowance, so that the last that is
+taken at one node disables those at all others: they do not commute, and no node's steps are persistent then. Once all are
+taken what is left is a system without any, with the same pairs.
+
 Pages that never fall silent have no end. Where their timers are on time, they must come to agree again and again, whatever
 happens. Where timers fire at any time their heartbeats, which say again what was said, are left out, and what is judged is
-safety, up to some election. What a node draws are delays: the same each time, or it would never be in a state again.
+safety, up to some election. Neither has one that asks again and again where timers fire at any time and need not: what it
+says again while that is still under way is left out, as if it were lost; safety is judged, and the ends that there are.
+What a node draws, there, are delays: the same each time, or it would never be in a state again.
 """
 
 import copy
@@ -43,8 +49,8 @@ ENDLESS = 10_000  # steps after which an execution is said not to end
 UNENDING = "it does not end"
 UNDECIDED = "it may go on for ever without a leader whom all agree on"
 
-# for each node the number of its state; for each link of what is on it; recoveries so far; the number of the clock; of the
-# elections that were decided
+# for each node the number of its state; for each link of what is on it; losses so far; recoveries so far; the number of the
+# clock; of the elections that were decided
 State = tuple[int, ...]
 
 
@@ -139,6 +145,7 @@ class Move(msgspec.Struct, frozen=True):
         kept: messages that it sends before it crashes inside the event, or -1 if it lives on; where nodes come back, what
             it saves counts as well.
         recovers: whether it comes back.
+        lost: whether nothing happens to it: the message that was next on the link is lost.
     """
 
     position: Position
@@ -146,11 +153,12 @@ class Move(msgspec.Struct, frozen=True):
     link: int = -1
     kept: int = -1
     recovers: bool = False
+    lost: bool = False
 
     @property
     def is_fault(self) -> bool:
-        """Whether a node crashes or comes back: what may happen, and need not."""
-        return self.event < 0 or self.kept >= 0 or self.recovers
+        """Whether a node crashes or comes back or a message is lost: what may happen, and need not."""
+        return self.event < 0 or self.kept >= 0 or self.recovers or self.lost
 
 
 def is_quiet(moves: Iterable[Move]) -> bool:
@@ -207,6 +215,7 @@ class System:
         scenario: who takes part and who starts; its fault, latency and horizon do not matter here.
         crashes: how many times a node may crash, but never more are down than the page bears.
         recoveries: how many times one that crashed may come back, with what it saved.
+        losses: how many messages may be lost.
         late: whether a timer may fire at any time; else, as synchrony promises, only when nothing is in flight and no other
             timer is due before (messages take no time, then).
         epochs: steps into a later election than this are left out (None: none are; of a page that never falls silent, if
@@ -214,6 +223,8 @@ class System:
 
     Attributes:
         endless: whether the page never falls silent.
+        repeats: whether timers that fire too early may keep it from ever falling silent: what is said again while it is
+            under way is left out, and an execution need not end.
         settles: whether it is judged if all come to agree again and again.
         reduce: whether to use partial-order reduction. It is not used with `epochs`, nor where two leaders of one election
             are an error only at one instant, nor of a page that never falls silent.
@@ -230,10 +241,12 @@ class System:
         recoveries: int = 0,
         late: bool = False,
         epochs: int | None = None,
+        losses: int = 0,
     ) -> None:
         self.model = find_algorithm(scenario.algorithm).model
         self.endless = self.model.pulse is not None
-        self.scenario, self.recoveries, self.late = scenario, recoveries, late
+        self.scenario, self.recoveries, self.losses, self.late = scenario, recoveries, losses, late
+        self.repeats = late and not self.endless and self.model.timing == "partially synchronous"
         self.epochs = 2 if epochs is None and late and self.endless else epochs
         self.n, self.ids = scenario.n, scenario.ids
         self.settles = self.endless and not late and epochs is None
@@ -261,7 +274,7 @@ class System:
             locals_[position] = self.register(self.make(position, 0), -self.down((None, 0)) if recoveries else DEAD)
         for position in choose_initiators(scenario.initiators, live, scenario.seed):
             links[n * n + position] = self.contents((0,))
-        self.initial: State = (*locals_, *links, 0, 0, 0)
+        self.initial: State = (*locals_, *links, 0, 0, 0, 0)
         self.fewest = len(live) - crashes
         self.into = [[n + s * n + t for s in range(n) if s != t] + [n + n * n + t] for t in range(n)]
 
@@ -346,7 +359,7 @@ class System:
             elif isinstance(effect, CancelTimer):
                 timers.append((self.events(Timer(effect.name)), None))
         node.effects.clear()
-        if self.endless:
+        if self.endless or self.repeats:
             node._rng = None
         return Outcome(self.register(node, down), tuple(sends), tuple(elected), tuple(timers))
 
@@ -360,7 +373,7 @@ class System:
         for position in live:
             if state[world + position] != EMPTY and 0 in self.contents.things[state[world + position]]:
                 return [*self.with_crashes(state, Move(position, 0, world + position), deadly)]
-        if self.reduce and not deadly and min(state[:n]) >= DEAD:
+        if self.reduce and not deadly and min(state[:n]) >= DEAD and state[-4] == self.losses:
             persistent = [moves for moves in (self.persistent(state, position) for position in live) if moves]
             if persistent:
                 return min(persistent, key=len)
@@ -390,6 +403,8 @@ class System:
             for event in waiting[:1] if link < world else dict.fromkeys(waiting):
                 if not self.recoveries or not self.is_early(state[position], event):
                     yield Move(position, event, link)
+                    if state[-4] < self.losses and isinstance(self.events.things[event], Delivery):
+                        yield Move(position, event, link, lost=True)
         if self.late:
             for timer in self.local(state[position]).timers:
                 yield Move(position, timer)
@@ -405,7 +420,7 @@ class System:
     def with_crashes(self, state: State, move: Move, deadly: bool) -> Iterator[Move]:
         """A step, and those in which the node crashes inside it; before a start, too."""
         yield move
-        if deadly:
+        if deadly and not move.lost:
             outcome = self.ask(state, move.position, move.event)
             silent = self.lasts and any(it[0] == 0 for it in outcome.elected)  # it may elect and tell nobody
             for kept in range(0 if silent else 1, len(outcome.sends)):
@@ -460,6 +475,9 @@ class System:
             left = list(self.contents.things[state[link]])
             left.remove(event)
             after[link] = self.contents(tuple(left))
+        if move.lost:
+            after[-4] += 1
+            return tuple(after)
         if event >= 0:
             outcome = self.ask(state, position, event)
             if outcome.error:
@@ -482,7 +500,7 @@ class System:
             saved = [thing for to, thing in outcome.sends[: move.kept] if to == SAVED] if event >= 0 else []
             self.crash(after, position, saved[-1] if saved else down)
         if self.reduce and self.forgets and not self.recoveries:
-            if self.drops and not self.is_deadly(after):
+            if self.drops and not self.is_deadly(after) and after[-4] == self.losses:
                 ends = range(self.n, self.n + self.n * self.n) if crashes else self.into[position][:-1]
                 for link in {*ends, *(to for to, _ in outcome.sends)} if event >= 0 else ends:
                     if after[link] != EMPTY:
@@ -503,7 +521,10 @@ class System:
         for link, arrival in sends:
             target = after[(link - self.n) % self.n] if link != SAVED else DEAD
             if target > DEAD:
-                after[link] = self.contents((*self.contents.things[after[link]], arrival))
+                waiting = self.contents.things[after[link]]
+                if self.repeats and arrival in waiting:
+                    continue
+                after[link] = self.contents((*waiting, arrival))
                 if self.forgets and self.events.things[arrival].key < self.local(target).key[0]:
                     after[link] = self.forget(after[link], self.local(target).key[0])
 
@@ -688,7 +709,7 @@ class System:
         Where elections do not last, two that lead one at one instant are wrong; so are two opinions of who leads it, unless
         nodes come back: then one may be that of a leader which crashed and was told of none yet.
         """
-        if move.event < 0:
+        if move.event < 0 or move.lost:
             return ""
         outcome = self.ask(state, move.position, move.event)
         if outcome.error:
@@ -810,7 +831,7 @@ def search(system: System, limit: int) -> Found:
         found.steps += 1
         fault = system.find_fault(visit.state, move, after)
         length = lengths.get(after)
-        if not fault and not system.endless and (length == under_way or len(stack) == ENDLESS):
+        if not fault and not system.endless and not system.repeats and (length == under_way or len(stack) == ENDLESS):
             fault = UNENDING
         if fault:
             return blame(fault, move)
