@@ -19,7 +19,7 @@ from scipy.special import digamma
 
 from algorithms import ALGORITHMS
 from bench.detector import parse_detector
-from bench.faults import seconds
+from bench.latency import seconds
 from bench.settings import BadInput
 from bench.store import KIND_COLUMNS, read_manifest
 from bench.trial import Trial

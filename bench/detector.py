@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from algorithms.model import Id, Message, Position
-from bench.faults import seconds
+from bench.latency import seconds
 
 
 class Heartbeat(Message, frozen=True):

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from algorithms.model import Position
+from bench.latency import make_link_sampler, seconds
 
 LEADER, VICTIM, NOBODY = -1, -2, -3  # in place of a position: who leads then; whom the same fault struck last; no one
 
@@ -52,18 +53,6 @@ class FaultKind(msgspec.Struct, frozen=True):
     blind: bool = False
     covers: str = "all"
     syntax: str = ""
-
-
-def seconds(text: str) -> float:
-    """A duration in seconds from text such as `5ms`, `1.5s` or `200us`.
-
-    Raises:
-        ValueError: for anything else.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(us|ms|s)", text)
-    if match is None:
-        raise ValueError(f"{text!r} is no duration; write one such as 5ms, 1.5s or 200us")
-    return float(match[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[match[2]]
 
 
 def _count(text: str) -> int:
@@ -106,8 +95,6 @@ def _kind(text: str) -> str:
 
 
 def _latency(text: str) -> object:
-    from bench.latency import make_link_sampler
-
     return make_link_sampler(text, 1.0, random.Random(0))
 
 

@@ -1,18 +1,30 @@
-"""Latency models: how long a hop takes, as text that becomes a sampler, or as a matrix between places."""
+"""Latency: durations as text, and models of how long a hop takes, as text that becomes a sampler or a matrix."""
 
 import math
 import random
+import re
 from collections.abc import Callable
 from functools import cache
 from math import floor
 from pathlib import Path
 
 from algorithms.model import Position
-from bench.faults import seconds
 
 Sampler = Callable[[], int]  # the delay of the next hop, in ns, at least 1
 LinkSampler = Callable[[Position, Position], int]  # the same, from one position to another
 MATRICES = Path(__file__).parent / "latencies"
+
+
+def seconds(text: str) -> float:
+    """A duration in seconds from text such as `5ms`, `1.5s` or `200us`.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(us|ms|s)", text)
+    if match is None:
+        raise ValueError(f"{text!r} is no duration; write one such as 5ms, 1.5s or 200us")
+    return float(match[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[match[2]]
 
 
 def matrix_names() -> list[str]:

@@ -10,8 +10,8 @@ import msgspec
 
 from bench import BadInput as BadInput
 from bench.detector import parse_detector
-from bench.faults import FAULTS, Faults, parse_fault, parse_faults, parse_plan, seconds, write_plan
-from bench.latency import make_link_sampler, read_matrix
+from bench.faults import FAULTS, Faults, parse_fault, parse_faults, parse_plan, write_plan
+from bench.latency import make_link_sampler, read_matrix, seconds
 from bench.scenario import (
     Scenario,
     choose_ids,

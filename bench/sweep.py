@@ -22,7 +22,8 @@ from bench.engines.processes.worker import die_with_parent
 from bench.engines.recording import record
 from bench.engines.simulate import Simulate
 from bench.events import MOST, Log, make_log
-from bench.faults import Fault, seconds
+from bench.faults import Fault
+from bench.latency import seconds
 from bench.observe import make_row
 from bench.scenario import Scenario
 from bench.settings import BadInput, Planned, Settings, plan, settings_of

@@ -13,7 +13,7 @@ from bench.engines.processes.events import tell_events
 from bench.engines.processes.summary import summarise
 from bench.engines.recording import record
 from bench.events import OF_MESSAGES, Event, Log, make_log, read_events
-from bench.faults import seconds
+from bench.latency import seconds
 from bench.observe import make_row
 from bench.settings import BadInput, make_scenario, make_settings
 from bench.store import events_path, read_manifest, stored_events

@@ -13,7 +13,8 @@ from bench.detector import Heartbeat, HeartbeatDetector, Suspicion, parse_detect
 from bench.engines.processes import Processes
 from bench.engines.processes import memory as shm
 from bench.engines.processes.summary import records, summarise
-from bench.faults import CUTS, FAULTS, Plan, cut_links, make_plan, parse_faults, parse_plan, seconds, write_plan
+from bench.faults import CUTS, FAULTS, Plan, cut_links, make_plan, parse_faults, parse_plan, write_plan
+from bench.latency import seconds
 from bench.observe import make_row
 from bench.scenario import Scenario, find_algorithm
 from bench.trial import Trial
