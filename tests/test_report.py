@@ -568,7 +568,7 @@ def test_a_run_with_faults_says_more_and_the_same_rows_give_the_same_bytes(tmp_p
 def test_a_run_without_faults_says_nothing_of_them(built: Path) -> None:
     text = (built / "report.html").read_text()
     robust = row_of(text, "claims", "Lamport", "“robust”")
-    assert robust[3].startswith("not measured in this run: run election-bench run -a bully,ring")
+    assert robust[3].startswith("not in this run; this measures it: election-bench run -a bully,ring")
     assert robust[4:] == ["– not measured", ""]
     assert 'href="#latency_by_n"' in text
     assert "When things fail" not in text
@@ -580,7 +580,7 @@ def test_a_run_cut_off_in_its_second_grid_says_so(tmp_path: Path) -> None:
     settings = {**one, "also": [{**one, "nodes": [5, 9], "detector": "heartbeat"}]}
     text = build_report(write_run(tmp_path / "r", [make_trial(0)], finished=False, settings=settings)).read_text()
     assert "1 of 21 planned trials are here" in text
-    assert '<th scope="row">Detector</th><td>perfect; heartbeat</td>' in text
+    assert '<th scope="row">Failure detector</th><td>perfect; heartbeat</td>' in text
 
 
 def test_the_terminal_tells_of_faults_in_a_few_lines(tmp_path: Path) -> None:
@@ -610,28 +610,34 @@ def test_the_recommendation_follows_its_rules(tmp_path: Path) -> None:
     answer = find_answer(read(tmp_path / "a", [*fast, *slow]))
     assert answer is not None
     assert answer.reason == (
-        "Take Ring: of the 2 that elected a leader in every cold start and leader crash, "
-        "it is without a leader for the shortest time, 10.0 ms at n = 8 (leader crash), with 128 messages"
+        "Take Ring: it is the fastest of 2 to replace a crashed leader, in 10.0 ms at n = 8, with 128 messages"
     )
     near = crashes("chang_roberts", 0.010, 24, 8)
     answer = find_answer(read(tmp_path / "b", [*fast, *slow, *near]))
     assert answer is not None
     assert answer.chosen == "chang_roberts"  # as fast as Ring, with fewer messages
-    assert answer.reason.endswith("no worse than Ring, with 24 messages, the fewest of these")
+    assert answer.reason.endswith("with 24 messages, no more than Ring, which is not clearly slower")
     failing = crashes("chang_roberts", 0.010, 24, 8, verdict="no_leader")
     answer = find_answer(read(tmp_path / "c", [*fast, *slow, *failing]))
     assert answer is not None
     assert answer.chosen == "ring"
+    assert answer.reason.endswith("; left out: Chang–Roberts (not every start or crash ended with one leader)")
     split = [noticed(12, "ring", fault=HALVES, verdict="split", within_model=False), noticed(13, fault=HALVES)]
     answer = find_answer(read(tmp_path / "d", [*fast, *slow, *split]))
     assert answer is not None
-    assert "it alone is safe under 3 of 3 faults, without a leader for 120 ms" in answer.reason
+    assert answer.reason == (
+        "Take Bully: it replaces a crashed leader, in 120 ms at n = 8, with 56 messages; "
+        "left out: Ring (safe under fewer faults)"
+    )
     assert answer.table["unsafe"].to_dict() == {"ring": [HALVES + HEARTBEATS], "bully": []}
     two = [make_trial(0, violations=2), make_trial(1, "ring", verdict="split")]
     answer = find_answer(read(tmp_path / "e", two))
     assert answer is not None
     assert answer.chosen is None
-    assert answer.reason.startswith("None can be recommended")
+    assert answer.reason == (
+        "None can be recommended: Bully (two leaders of one election), "
+        "Ring (not every start or crash ended with one leader)"
+    )
 
 
 def judged(results: Results) -> dict[tuple[str, str], str]:
