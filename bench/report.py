@@ -294,7 +294,7 @@ def _answer_sheet(results: Results, answer: Answer) -> Sheet:
         text = f"{told['safe']} of {told['faults']}: not {'; '.join(unsafe)}" if unsafe else f"all {told['faults']}"
         row = [_named(str(name))._replace(mark="best" if name == answer.chosen else "")]
         for column, words in zip(columns, texts, strict=True):
-            least = len(column) > 1 and column.get(name) == column.min()
+            least = column.get(name) == column.min() < column.max()
             row.append(Cell(words.get(name, "—"), "least" if least else ""))
         rows.append([*row, Cell(text, "failed" if unsafe else "")])
     return Sheet("answers", [*heads, "Safe under"], rows)
@@ -612,7 +612,7 @@ def _overview_rows(disturbed: Results) -> list[dict[str, str]]:
 
 
 def summary_table(run: Path) -> Table:
-    """The end of a run on a terminal: a row an algorithm and fault at the largest n, times in ms.
+    """The end of a run on a terminal: a row an algorithm and fault at the largest n, times in ms; and the recommendation.
 
     Parameters:
         run: the run's folder.
@@ -626,7 +626,8 @@ def summary_table(run: Path) -> Table:
     caption += (
         f" {left_out:,} of {len(results.trials):,} trials are not averaged; the report says why." if left_out else ""
     )
-    caption = caption if len(results.finished) else "No trial finished."
+    answer = find_answer(results)
+    caption = f"{caption}\n{answer.reason}." if answer else "No trial finished."
     table = Table(box=rich.box.SIMPLE, padding=0, collapse_padding=True, caption=caption, caption_justify="left")
     table.add_column("", overflow="fold")
     for heading in ("Messages", "Latency, ms", "95 %", "Leaderless, ms", "Elected"):
