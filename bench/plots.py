@@ -606,7 +606,7 @@ def _draw_lane(axis: Axes, name: str, sample: "pd.Series[float]", y: float, heig
             boxprops={"facecolor": _tint(colour, 0.3), "edgecolor": colour, "linewidth": 0.9},
             whiskerprops=line,
             showcaps=False,
-            medianprops={"linestyle": "none"},  # the marker is the median
+            medianprops=line | {"linestyle": "none"},  # the marker is the median
         )
     points = sample if len(sample) <= MOST_POINTS else sample.nlargest(5)
     axis.plot(points, [y] * len(points), ".", color=colour, markersize=4, alpha=0.6, markeredgewidth=0)
