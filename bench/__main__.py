@@ -326,6 +326,9 @@ def main() -> None:
     except BadInput as error:
         click.echo(f"election-bench: {error}", err=True)
         code = 2
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = 2
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         command = context.command_path if context is not None else "election-bench"

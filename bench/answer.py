@@ -6,7 +6,6 @@ import pandas as pd
 
 from bench.analyse import (
     FAULT_LABELS,
-    HEARTBEATS,
     Results,
     algorithm_label,
     fault_label,
@@ -20,8 +19,8 @@ from bench.analyse import (
 )
 
 RULES = (
-    "Who may be recommended: in no trial of the run a promise was broken or one election had two leaders, and every trial "
-    "of a cold start and of a leader crash whose fault hit ended with one leader that all agree on.",
+    "Who may be recommended: who in no trial of the run had two leaders of one election or broke a promise, and ended "
+    "every cold start, and every leader crash that hit, with one leader that all agree on.",
     "Of these, who is safe under the most faults of the run: never two leaders of one election, no end in disagreement.",
     "Of these, who is without a leader for the shortest time after a leader crash (median at the largest n that all "
     "finished; where no leader crash ran: who elects fastest), and all whose 95% interval reaches to that one's.",
@@ -33,8 +32,8 @@ class Answer(NamedTuple):
     """What a run says to whom asks which algorithm to take.
 
     Attributes:
-        table: a row an algorithm: `sound` (may be recommended), `safe` and `faults` (of how many), `unsafe` (the names of
-            the others), and in the deciding cell `time` with `low` and `high` (s), and `messages`.
+        table: a row an algorithm: `against` (why it may not be recommended, or nothing), `safe` and `faults` (of how many),
+            `unsafe` (the names of the others), and in the deciding cell `time` with `low` and `high` (s), and `messages`.
         fault, n: the deciding cell.
         chosen: who is recommended, or None.
         reason: the recommendation in one line.
@@ -59,40 +58,49 @@ def find_answer(results: Results) -> Answer | None:
     judged = judge_faults(results.undelayed).reset_index()
     rows = head.finished[(head.finished["fault"] == fault) & (head.finished["n"] == n)]
     table = pd.DataFrame([_ask(results, judged, rows, name, column) for name in results.algorithms]).set_index("name")
-    left = table[table["sound"] & table["time"].notna()]
-    where = f"at n = {n} ({fault_label(fault)})"
+    where = f"at n = {n}" + (f" ({fault_label(fault)})" if fault not in FAULT_LABELS else "")
+    left = table[table["against"] == ""]
     if left.empty:
-        return Answer(table, fault, n, None, f"None can be recommended: none elected a leader in every trial {where}")
-    sound = len(left)
-    left = left[left["safe"] == left["safe"].max()]
-    first = left.loc[left["time"].idxmin()]
+        return Answer(table, fault, n, None, f"None can be recommended: {_left_out(table['against'])}")
+    table.loc[(table["against"] == "") & (table["safe"] < left["safe"].max()), "against"] = "safe under fewer faults"
+    left = table[table["against"] == ""]
+    first = left.sort_values("time", kind="stable").iloc[0]
     near = left[left["low"].fillna(left["time"]) <= (first["time"] if pd.isna(first["high"]) else first["high"])]
     chosen = str(near["messages"].idxmin())
     told = near.loc[chosen]
-    what = "without a leader for the shortest time" if crashes else "the fastest"
-    reason = f"Take {algorithm_label(chosen)}: "
-    always = "elected a leader in every cold start and leader crash"
-    reason += f"of the {sound} that {always}, " if sound > 1 else f"it alone {always}, "
-    if len(left) < sound:
-        reason += f"{'it alone' if len(left) == 1 else 'it'} is safe under {told['safe']} of {told['faults']} faults, "
-    reason += f"it is {what}, " if len(left) > 1 else "without a leader for " if crashes else "in "
-    reason += f"{format_ms(told['time'])} ms {where}"
+    verb, whom = ("replace", "a crashed leader") if crashes else ("elect", "a leader")
+    reason = f"Take {algorithm_label(chosen)}: it "
+    reason += f"is the fastest of {len(left)} to {verb} {whom}" if len(left) > 1 else f"{verb}s {whom}"
+    reason += f", in {format_ms(told['time'])} ms {where}, with {format_count(told['messages'])} messages"
     if len(near) > 1:
-        reason += f", no worse than {join_names(other for other in near.index if other != chosen)}"
-    reason += f", with {format_count(told['messages'])} messages" + ", the fewest of these" * (len(near) > 1)
+        others = join_names(other for other in near.index if other != chosen)
+        reason += f", no more than {others}, which {'are' if len(near) > 2 else 'is'} not clearly slower"
+    reason += f"; left out: {_left_out(table['against'])}" if len(left) < len(table) else ""
     return Answer(table, fault, n, chosen, reason)
+
+
+def _left_out(against: "pd.Series[str]") -> str:
+    """Who may not be recommended, and why."""
+    groups = against[against != ""].groupby(against, sort=False).groups
+    return ", ".join(f"{join_names(names)} ({reason})" for reason, names in groups.items())
 
 
 def _ask(results: Results, judged: pd.DataFrame, rows: pd.DataFrame, name: str, column: str) -> dict[str, object]:
     """The row of one algorithm."""
     trials, mine = results.trials[results.trials["algorithm"] == name], judged[judged["algorithm"] == name]
     mine = mine[mine["valid"] > 0]
-    plain = mine[mine["fault"].str.removesuffix(HEARTBEATS).isin(FAULT_LABELS)]
+    plain = mine[mine["fault"].map(told_fault).isin(FAULT_LABELS)]
     cell = rows[rows["algorithm"] == name]
+    against = {
+        "two leaders of one election": trials["violations"].any(),
+        "not every start or crash ended with one leader": plain["failed"].any(),
+        "broke a promise": trials["broken"].any(),
+        "no time to compare": cell[column].isna().all(),
+    }
     low, high = median_interval(cell[column])
     return {
         "name": name,
-        "sound": bool(not trials["broken"].any() and not trials["violations"].any() and not plain["failed"].any()),
+        "against": next((words for words, found in against.items() if found), ""),
         "safe": int(mine["safe"].sum()),
         "faults": len(mine),
         "unsafe": list(mine.loc[~mine["safe"], "fault"]),

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from algorithms import ALGORITHMS
 from bench.faults import FAULTS
@@ -72,7 +72,7 @@ def algorithms() -> Table:
 
 def faults() -> Table:
     """Each fault, as it is written."""
-    table = Table("fault", "what happens")
+    table = Table(Column("fault", overflow="fold"), "what happens")
     for name, kind in FAULTS.items():
         table.add_row(kind.syntax or name, kind.meaning)
     return table

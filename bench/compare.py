@@ -28,6 +28,7 @@ CELL = ["algorithm", "parameters", "n", "fault", "dead"]
 PAIR = [*CELL, "seed", "rep", "ids", "initiators", "turn"]
 TIMES = {"latency_s": "latency, ms", "leaderless_s": "without a leader, ms"}
 ALPHA = 0.01  # what chance may call a change, once in a hundred comparisons of two equal runs
+TEST = "what is left to chance differs by Mann and Whitney's U, corrected by Holm"
 LEAST = 5  # finished trials on either side below which two samples are not compared
 
 
@@ -265,8 +266,11 @@ def summarise(comparison: Comparison) -> list[str]:
             if (count := sum(c.verdict == verdict for c in mine))
         ]
         ratios = [c.ratio for c in mine if not np.isnan(c.ratio)]
-        whole = f", {np.exp(np.mean(np.log(ratios))):.2f} times as much on the whole" if ratios else ""
+        measure = "long" if mine[0].what in TIMES else "much"
+        whole = f", {np.exp(np.mean(np.log(ratios))):.2f} times as {measure} on the whole" if ratios else ""
         lines.append(f"{words}: {len(mine)} compared, {', '.join(told) or 'none differs'}{whole}")
+    if any(not np.isnan(change.p) for change in comparison.changes):
+        lines.append(f"{TEST}: p < {ALPHA}")
     return lines + comparison.notes
 
 
@@ -319,7 +323,7 @@ def plot_ratios_by_cell(comparison: Comparison) -> Figure:
             axis.set_xlim(1 / most, most)
             steps = (0.8, 1, 1.25) if most < 2 else (0.1, 0.2, 0.5, 1, 2, 5, 10)
             ticks = [tick for tick in steps if 1 / most <= tick <= most]
-            axis.set_xlabel(f"{comparison.after} / {comparison.before}")
+            axis.set_xlabel(f"{comparison.after} / {comparison.before} (above 1: longer)")
             axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axis.minorticks_off()
         names = [f"{algorithm_label(a)}{f' [{p}]' if p else ''}, n = {n}" for a, p, n in lanes]

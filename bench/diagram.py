@@ -132,7 +132,7 @@ def draw_space_time(picture: Picture) -> Figure:
         axis.set_xlim(0, end)
         axis.set_ylim(len(lanes) - 0.4, -0.8)
         inch = np.array([span / end, tall / (len(lanes) + 0.4)])  # of one unit of time, of one lane
-        _draw_lanes(axis, picture, end, scale)
+        _draw_lanes(axis, picture, end, inch, scale)
         _draw_arrows(axis, arrows, inch, fine, scale)
         for kind, (marker, size, colour, edge, _) in reversed(MARKS.items()):
             found = [mark for mark in marks if mark.kind == kind]
@@ -182,13 +182,16 @@ def _handles(picture: Picture) -> list[Artist]:
     return handles
 
 
-def _draw_lanes(axis: Axes, picture: Picture, end: float, scale: float) -> None:
+def _draw_lanes(axis: Axes, picture: Picture, end: float, inch: "np.ndarray", scale: float) -> None:
     """The lanes, and what lasted: who led, who was paused or down, when links were cut."""
+    free = 0.0
     for band in picture.bands:
         if band.kind != "silence":
             axis.axvspan(band.begin, min(band.end, end), color=BANDS[band.kind], linewidth=0, zorder=0)
-        middle, foot = (band.begin + band.end) / 2, len(picture.lanes) - 0.45
-        axis.text(middle, foot, band.text, size=7, color="#777777", ha="center", va="bottom", zorder=5)
+        middle, foot, half = (band.begin + band.end) / 2, len(picture.lanes) - 0.45, 0.03 * len(band.text) / inch[0]
+        if band.text and middle - half >= free:
+            axis.text(middle, foot, band.text, size=7, color="#777777", ha="center", va="bottom", zorder=5)
+            free = middle + half
     alive = []
     for position in range(len(picture.lanes)):
         begin = 0.0
@@ -399,7 +402,7 @@ def _find_marks(events: Iterable[Event], ids: Sequence[int], axis: Axis) -> list
                 kind, text = "leads" if event.leader == ids[event.node] else "elect", f"elects {event.leader}"
                 elected[event.node] = event.leader, event.term
             case "suspect" | "trust":
-                kind, text = f"{event.what}s", f"{event.what}s {event.peer}"
+                kind, text = f"{event.what}s", f"{event.what}s {ids[event.peer]}"
             case "timer":
                 kind, text = "waits", f"{event.text} timeout"
             case "crash" | "recover":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
+import msgspec
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
@@ -101,6 +102,7 @@ LOOK: Any = {
     "path.simplify": True,
 }
 _GREY = "#555555"
+MOST_SHRUNK = 5  # times that a trial may be shorter than another and still be seen beside it on one scale
 LEAST_BOX, MOST_POINTS = 5, 40  # trials from which on a box says something, and up to which each is a point
 _DASHED = (0, (4, 3))
 _BOUND_LINES: tuple[Any, ...] = ("dotted", (0, (1, 3)), (0, (6, 2, 1, 2)))
@@ -603,8 +605,8 @@ def _draw_lane(axis: Axes, name: str, sample: "pd.Series[float]", y: float, heig
             patch_artist=True,
             boxprops={"facecolor": _tint(colour, 0.3), "edgecolor": colour, "linewidth": 0.9},
             whiskerprops=line,
-            capprops=line,
-            medianprops=line,
+            showcaps=False,
+            medianprops=line | {"linestyle": "none"},  # the marker is the median
         )
     points = sample if len(sample) <= MOST_POINTS else sample.nlargest(5)
     axis.plot(points, [y] * len(points), ".", color=colour, markersize=4, alpha=0.6, markeredgewidth=0)
@@ -722,6 +724,15 @@ def plot_phases_by_fault(results: Results) -> Figure:
     return figure
 
 
+def _spread(heights: dict[str, float], least: float) -> dict[str, float]:
+    """The same heights in the same order, those too near the one below moved up until at least `least` lies between."""
+    free, moved = -math.inf, {}
+    for name in sorted(heights, key=lambda name: heights[name]):
+        moved[name] = max(heights[name], free)
+        free = moved[name] + least
+    return moved
+
+
 @mpl.rc_context(LOOK)
 def plot_latency_by_delay(results: Results) -> Figure:
     """Election latency (ms) of a cold start against the delay of every link (ms): medians with bootstrap 95% intervals.
@@ -736,20 +747,24 @@ def plot_latency_by_delay(results: Results) -> Figure:
         results, f"n = {rows['n'].iloc[0]}, cold start", "median, 95% interval", "slope at the line's end"
     )
     figure, (axis,) = _sheet(find_slopes(results), subtitle, _algorithm_handles(results), 1, (7.2, 4.0))
-    slopes = delay_slopes(results)
+    slopes, lowest = delay_slopes(results), cells["median"].max() * 1e3 / 22  # between the labels
+    ends = {str(name): 1e3 * rows.iloc[-1]["median"] for name, rows in cells.sort_values("delay").groupby("algorithm")}
+    apart = _spread(ends, lowest)
     for name in results.algorithms:
         cell = cells[cells["algorithm"] == name].set_index("delay").sort_index()[["median", "low", "high"]] * 1e3
         cell.index *= 1e3
         _draw_points(axis, name, cell, ("median", "low", "high"))
-        end = (cell.index[-1], cell["median"].iloc[-1])
         text = f"{slopes[name]:.1f} hops" if name in slopes else ""
-        axis.annotate(text, end, (7, 0), textcoords="offset points", va="center", size=7.5, color=_GREY)
+        look: Any = {"textcoords": "offset points", "va": "center", "size": 7.5, "color": _GREY}
+        axis.annotate(text, (cell.index[-1], apart[name]), (7, 0), **look)
     axis.set(
         xlabel="delay added to every link (ms)",
         ylabel="election latency (ms)",
         xlim=(0, 1.12 * 1e3 * rows["delay"].max()),
     )
     axis.set_ylim(bottom=0)
+    axis.xaxis.set_major_locator(FixedLocator(sorted({1e3 * delay for delay in rows["delay"]})))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     return figure
 
@@ -830,9 +845,10 @@ def plot_verdicts_by_fault(results: Results) -> Figure:
             axis.add_patch(Rectangle(place, 0.96, 0.92, facecolor=face, zorder=2 + bool(cell["broken"]), **edge))
             mark = "✓" if cell["safe"] else "✗"
             text = f"{mark} {cell['elected']:,}/{cell['valid']:,}" if cell["valid"] else "did not hit"
-            look: Any = {"ha": "center", "color": "#1C1C1C", "zorder": 4}
-            axis.text(column, row - 0.12, text, va="center", weight="normal" if cell["safe"] else "bold", **look)
-            axis.text(column, row + 0.24, cell["promise"], va="center", size=6.5, **look)
+            look: Any = {"ha": "center", "va": "center", "zorder": 4}
+            struck: Any = {"color": "#1C1C1C"} if cell["safe"] else {"color": "#7A0016", "weight": "bold"}
+            axis.text(column, row - 0.12, text, **look, **struck)
+            axis.text(column, row + 0.24, cell["promise"], size=6.5, color="#1C1C1C", **look)
     heads = [textwrap.fill(algorithm_label(name).replace("–", "– "), 11).replace("– ", "–") for name in names]
     axis.set_xticks(range(len(names)), heads, size=8 if wide == 0.8 else 7)
     labels = [textwrap.fill(results.label(fault).replace(",", ", "), 30) for fault in faults]
@@ -866,47 +882,51 @@ def plot_leaders_by_time(logs: Sequence[Log]) -> Figure:
         Line2D([], [], color=_GREY, linewidth=0.8, linestyle=_DASHED, label="all is quiet"),
     ]
     first = logs[0]
+    wide = [1.1 * (_last_change(log) - log.began) for log in logs]
+    alike = max(wide) <= MOST_SHRUNK * min(wide)
     words = [
         "one trial of each",
         "0: the fault, or the start",
+        *([] if alike else ["each has a time axis of its own"]),
         f"seed {first.scenario.seed}",
         f"engine: {first.engine}",
     ]
     title = f"Who leads when: {fault_label(first.scenario.fault)}, n = {first.scenario.n}"
     size = (5.2, 0.9 + 0.2 * first.scenario.n)
     figure, axes = _sheet(title, " · ".join(words), handles, len(logs), size, columns=2)
-    wide = 1.1 * max(_last_change(log) - log.began for log in logs)
-    for axis, log in zip(axes, logs, strict=True):
-        _draw_leaders(axis, log, wide)
+    for axis, log, own in zip(axes, logs, wide, strict=True):
+        _draw_leaders(axis, log, max(wide) if alike else own)
     return figure
 
 
 def _last_change(log: Log) -> float:
     """When a leader changed or something was done to the system for the last time (ns)."""
     times: list[float] = [event.time for event in log.events if event.what in (*STRIKES, "suspect", "trust")]
-    times += [time for span in log.spans for time in (span.begin, span.end)]
     last = log.events[-1].time if log.events else log.began
-    return max((time for time in times if time < last), default=last) + 1
+    times += [span.begin for span in log.spans] + [span.end for span in log.spans if span.end < last]
+    return max(times, default=last) + 1
 
 
 def _draw_leaders(axis: Axes, log: Log, wide: float) -> None:
-    """One trial: spans from a little before the fault to `wide` ns after it, or the trial's end."""
+    """One trial: spans from a little before the fault to `wide` ns after it; what holds at the trial's end goes on."""
     begin, settled = log.began, log.scenario.plan.settled
     early, last = begin - 0.08 * wide * settled, log.events[-1].time if log.events else begin + wide
-    end = min(last, begin + wide)
+    end = begin + wide
 
     def ms(time: float) -> float:
         return (min(max(time, early), end) - begin) / 1e6
 
-    leads = [span for span in log.spans if span.kind == "leads" and early < span.end and span.begin < end]
+    spans = [msgspec.structs.replace(span, end=end) if span.end >= last else span for span in log.spans]
+    spans = [span for span in spans if early < span.end and span.begin < end]
+    leads = [span for span in spans if span.kind == "leads"]
     for start, stop in _gaps([(span.begin, span.end) for span in leads], begin, end):
         axis.axvspan(ms(start), ms(stop), color=_NOBODY_COLOUR, zorder=0, linewidth=0)
     cuts = [event for event in log.events if event.what in ("cut", "heal")]
     for cut, heal in itertools.zip_longest(cuts[::2], cuts[1::2]):
         axis.axvspan(ms(cut.time), ms(heal.time if heal else end), ymin=0, ymax=1, color=_CUT_COLOUR, zorder=0.5)
     colour = algorithm_style(log.scenario.algorithm).colour
-    for span in log.spans:
-        if early < span.end and span.begin < end and span.kind in _SPAN_COLOURS:
+    for span in spans:
+        if span.kind in _SPAN_COLOURS:
             look: Any = {"color": _SPAN_COLOURS[span.kind], "zorder": 3.5}
             look |= {"hatch": "////", "edgecolor": "white"} if span.kind == "paused" else {}
             axis.barh(span.position, ms(span.end) - ms(span.begin), left=ms(span.begin), height=0.36, **look)
@@ -922,7 +942,7 @@ def _draw_leaders(axis: Axes, log: Log, wide: float) -> None:
     axis.set_yticks(range(n), [f"id {identity}" for identity in log.scenario.ids])
     axis.set(ylim=(n - 0.4, -0.6), xlim=((early - begin) / 1e6, wide / 1e6), xlabel="time (ms)")
     axis.set_title(f"{algorithm_label(log.scenario.algorithm)}: {log.verdict.replace('_', ' ')}")
-    if last <= begin + wide:
+    if last <= end:
         axis.axvline(ms(last), color=_GREY, linewidth=0.8, linestyle=_DASHED)
     axis.grid(visible=False, axis="y")
     axis.tick_params(axis="y", length=0)

@@ -3,6 +3,7 @@
 import base64
 import re
 import shlex
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ import rich.box
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from algorithms import ALGORITHMS
 from bench.analyse import (
     CELL,
     COSTS,
@@ -170,12 +172,14 @@ class Cell(NamedTuple):
         text: what is read.
         mark: how it is marked, or nothing.
         link: the figure to see, or nothing.
+        code: a command that belongs to it, or nothing.
         style: the looks of the algorithm that it names, or None.
     """
 
     text: str
     mark: str = ""
     link: str = ""
+    code: str = ""
     style: Style | None = None
 
     @property
@@ -247,7 +251,18 @@ def _summary_groups(results: Results) -> list[dict[str, Any]]:
 
 def _summary(results: Results) -> Sheet:
     """Every cell at every n."""
-    heads = ("Algorithm", "Fault", "n", "Messages", "Least–most", "Latency", "95%", "p99", "Slowest", "Without leader")
+    heads = (
+        "Algorithm",
+        "Fault",
+        "n",
+        "Messages",
+        "Least–most",
+        "Latency (ms)",
+        "95%",
+        "p99",
+        "Slowest",
+        "Without leader",
+    )
     rows = []
     for _, cell in results.summary.reset_index().iterrows():
         if cell["finished"]:
@@ -261,38 +276,58 @@ def _summary(results: Results) -> Sheet:
 
 def _answer_sheet(results: Results, answer: Answer) -> Sheet:
     """What users ask, an algorithm a row."""
-    head, heads, columns = results.headline, ["Algorithm"], []
+    head, heads, columns = results.headline, ["Algorithm"], list["pd.Series[Any]"]()
     for fault in headline_faults(head):
         n = head.largest_n(fault)
         cells = head.at(fault, n)
         tail = cells["finished"].min() >= P99_TRIALS
         word = {"none": "start", "leader-crash": "crash"}.get(told_fault(fault), fault_label(fault))
         heads += [f"Messages, {word}, n = {n}", f"Latency, {word} (ms)", "p99 (ms)" if tail else "Slowest (ms)"]
-        columns.append(cells["messages"].map(format_count))
-        columns.append(cells["latency"].map(format_ms))
-        columns.append(cells["latency_p99" if tail else "latency_max"].map(format_ms))
+        columns += [cells[column] for column in ("messages", "latency", "latency_p99" if tail else "latency_max")]
         if told_fault(fault) != "none":
             heads.append("Without leader (ms)")
-            columns.append(cells["leaderless"].map(format_ms))
+            columns.append(cells["leaderless"])
+    texts = [column.map(format_count if column.name == "messages" else format_ms) for column in columns]
     rows = []
     for name, told in answer.table.iterrows():
         unsafe = [results.label(fault).replace(",", ", ") for fault in told["unsafe"]]
         text = f"{told['safe']} of {told['faults']}: not {'; '.join(unsafe)}" if unsafe else f"all {told['faults']}"
-        mark = "best" if name == answer.chosen else ""
-        row = [_named(str(name))._replace(mark=mark), *(Cell(column.get(name, "—")) for column in columns)]
+        row = [_named(str(name))._replace(mark="best" if name == answer.chosen else "")]
+        for column, words in zip(columns, texts, strict=True):
+            least = column.get(name) == column.min() < column.max()
+            row.append(Cell(words.get(name, "—"), "least" if least else ""))
         rows.append([*row, Cell(text, "failed" if unsafe else "")])
     return Sheet("answers", [*heads, "Safe under"], rows)
+
+
+def _ideas(results: Results) -> list[tuple[Cell, str]]:
+    """The idea of each algorithm of the catalogue in a sentence: the first line of its page."""
+    ideas = []
+    for name in results.algorithms:
+        if name in ALGORITHMS:
+            text = str(sys.modules[ALGORITHMS[name].__module__].__doc__).splitlines()[0].partition(": ")[2]
+            ideas.append((_named(name), text[0].upper() + text[1:]))
+    return ideas
 
 
 def _claims(results: Results, stems: set[str]) -> Sheet:
     """The textbook's claims and what the run says to them."""
     rows, signs = [], {"confirmed": "✓", "partly": "◐", "refuted": "✗", "not measured": "–"}
     for claim, measured, verdict in judge_claims(results):
-        text = "\n".join(measured) if measured else f"not measured in this run: run {claim.command}"
+        found = (
+            Cell("\n".join(measured)) if measured else Cell("not in this run; this measures it:", code=claim.command)
+        )
         figure = Cell("see", link=claim.figure) if claim.figure in stems else Cell("")
         judged = Cell(f"{signs[verdict]} {verdict}", verdict.replace(" ", "-"))
-        rows.append([_named(claim.algorithm), *_cells([f"“{claim.says}”", claim.rule, text]), judged, figure])
+        rows.append([_named(claim.algorithm), *_cells([f"“{claim.says}”", claim.rule]), found, judged, figure])
     return Sheet("claims", ("Algorithm", "It is said", "Rule", "Measured", "Verdict", "Figure"), rows)
+
+
+def _told_path(folder: Path) -> str:
+    """A run's folder as a command names it: from `results/` on, or from where one is, or else whole."""
+    here = Path.cwd()
+    told = Path("results", folder.name) if folder.parent.name == "results" else folder
+    return shlex.quote(str(told.relative_to(here) if told.is_relative_to(here) else told))
 
 
 def _keep_figure(folder: Path, stem: str, figure: Figure, caption: str, rows: Sequence[str]) -> Entry:
@@ -328,7 +363,7 @@ def _draw_timeline(results: Results) -> list[Entry]:
     shown = ", ".join(f"{algorithm_label(row['algorithm'])} {row['trial']}" for _, row in rows.iterrows())
     caption = (
         "A bar is a time in which a node took itself to lead; two at once are no error unless they lead the same election. "
-        f"Trials: {shown}; any of them, event by event: election-bench trace results/{results.folder.name} TRIAL."
+        f"Trials: {shown}; any of them, event by event: election-bench trace {_told_path(results.folder)} TRIAL."
     )
     data = [path.relative_to(results.folder).as_posix() for path in paths]
     return [_keep_figure(results.folder, "leaders_by_time", figure, caption, data)]
@@ -362,20 +397,30 @@ def _judgement(cell: "pd.Series[Any]") -> tuple[str, str]:
     return "kept" if cell["promised"] else "held", "kept"
 
 
+VERDICT_HEADS = {
+    "no_leader": "No leader",
+    "split": "Split",
+    "unknown": "Unknown",
+    "two_led": "Two led one",
+    "overlapping": "Two at once",
+    "invalid": "Invalid",
+}
+
+
 def _verdicts(disturbed: Results) -> Sheet:
-    """How the trials with faults ended, every count, as text."""
-    rows = []
-    for _, cell in judge_faults(disturbed).reset_index().iterrows():
+    """How the trials with faults ended, as text; counts that are 0 everywhere are left out."""
+    rows, cells = [], judge_faults(disturbed)
+    counts = {column: head for column, head in VERDICT_HEADS.items() if cells[column].any()}
+    for _, cell in cells.reset_index().iterrows():
         judged, mark = _judgement(cell)
         share = f"{cell['elected']:,}/{cell['valid']:,}" if cell["valid"] else "—"
         interval = f"{cell['share']:.0%} [{cell['low']:.0%}–{cell['high']:.0%}]" if cell["valid"] else "—"
-        columns = ("no_leader", "split", "unknown", "two_led", "overlapping", "invalid")
-        counts = [f"{cell[column]:,}" for column in columns]
         odd = ", ".join(map(str, cell["odd"][:5])) + (", …" if len(cell["odd"]) > 5 else "")
-        words = [disturbed.label(cell["fault"]).replace(",", ", "), share, interval, *counts, cell["promise"] or "—"]
+        words = [disturbed.label(cell["fault"]).replace(",", ", "), share, interval]
+        words += [*(f"{cell[column]:,}" for column in counts), cell["promise"] or "—"]
         rows.append([_named(cell["algorithm"]), *_cells(words), Cell(judged, mark), Cell(odd)])
-    heads = "Algorithm,Fault,Elected,Share (95%),No leader,Split,Unknown,Two led one,Two at once,Invalid,Promise"
-    return Sheet("verdicts", (*heads.split(","), "Judged", "Trial numbers"), rows)
+    heads = ("Algorithm", "Fault", "Elected", "Share (95%)", *counts.values(), "Promise", "Judged", "Trial numbers")
+    return Sheet("verdicts", heads, rows)
 
 
 def _costs(disturbed: Results) -> Sheet:
@@ -448,12 +493,12 @@ def _facts(results: Results) -> list[tuple[str, str]]:
         "Started": manifest.get("created"),
         "Revision": manifest.get("revision"),
         "Engine": results.engine,
-        "Trials a cell": of_all_grids("trials"),
+        "Trials each": of_all_grids("trials"),
         "Seed": settings.get("seed"),
         "Ids": settings.get("ids"),
-        "Initiators": settings.get("initiators"),
+        "Who starts": of_all_grids("initiators"),
         "Dead from the start": ", ".join(map(str, settings.get("dead", []))),
-        "Detector": of_all_grids("detector"),
+        "Failure detector": of_all_grids("detector"),
         "Heartbeats": "; ".join(
             f"{str(detector).partition(':')[2]} (n = {', '.join(map(str, sorted(set(sizes))))})"
             for detector, sizes in results.trials.groupby("detector", sort=False)["n"]
@@ -465,7 +510,7 @@ def _facts(results: Results) -> list[tuple[str, str]]:
             for name, value in chosen.items()
         ),
         "Scheduling policy": manifest.get("policy"),
-        "One hop": f"{float(hop) * 1e6:.1f} µs" if hop else None,
+        "A message to the next node": f"{float(hop) * 1e6:.1f} µs on a ring of 64" if hop else None,
         "System": " ".join(str(machine[key]) for key in ("system", "release") if key in machine),
         "Processor": machine.get("cpu"),
         "Cores": machine.get("cores"),
@@ -496,7 +541,7 @@ def _context(results: Results) -> dict[str, Any]:
     words = [results.engine and f"engine: {results.engine}", f"{len(trials):,} trials"]
     words += ["n = " + ", ".join(map(str, sorted(set(trials["n"]))))] if len(trials) else []
     words += [
-        ", ".join(labels if len(labels) <= 4 else [*labels[:3], f"{len(labels) - 3} more faults"]),
+        ", ".join(labels) if len(labels) <= 3 else f"{len(labels)} ways to start and to fail",
         str(results.manifest.get("created", ""))[:16].replace("T", " "),
     ]
     calibration = sorted((int(n), entry) for n, entry in results.manifest.get("calibration", {}).items())
@@ -511,6 +556,7 @@ def _context(results: Results) -> dict[str, Any]:
         "unfinished": _unfinished(results),
         "answer": answer and {"reason": answer.reason, "sheet": _answer_sheet(results, answer)},
         "rules": RULES,
+        "ideas": _ideas(results),
         "headlines": find_headlines(results),
         "claims": _claims(results, stems),
         "summary": _summary(head),
@@ -521,7 +567,7 @@ def _context(results: Results) -> dict[str, Any]:
         "errors": [error for error in trials["error"].unique() if error][:3],
         "facts": _facts(results),
         "command": results.manifest.get("command"),
-        "rebuild": "election-bench report " + shlex.quote(f"results/{folder.name}"),
+        "rebuild": f"election-bench report {_told_path(folder)}",
         "calibration": [
             (n, format_ms(entry["delta_s"]), format_ms(entry.get("burst_s", float("nan")))) for n, entry in calibration
         ],
@@ -566,7 +612,7 @@ def _overview_rows(disturbed: Results) -> list[dict[str, str]]:
 
 
 def summary_table(run: Path) -> Table:
-    """The end of a run on a terminal: a row an algorithm and fault at the largest n, times in ms.
+    """The end of a run on a terminal: a row an algorithm and fault at the largest n, times in ms; and the recommendation.
 
     Parameters:
         run: the run's folder.
@@ -580,7 +626,8 @@ def summary_table(run: Path) -> Table:
     caption += (
         f" {left_out:,} of {len(results.trials):,} trials are not averaged; the report says why." if left_out else ""
     )
-    caption = caption if len(results.finished) else "No trial finished."
+    answer = find_answer(results)
+    caption = f"{caption}\n{answer.reason}." if answer else "No trial finished."
     table = Table(box=rich.box.SIMPLE, padding=0, collapse_padding=True, caption=caption, caption_justify="left")
     table.add_column("", overflow="fold")
     for heading in ("Messages", "Latency, ms", "95 %", "Leaderless, ms", "Elected"):

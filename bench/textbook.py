@@ -109,7 +109,9 @@ def _many_messages(results: Results) -> list[Test]:
             continue
         mine, rest = cells["messages"]["bully"], _others(cells["messages"], "bully")
         tests.append((f"messages grow like n^{power:.2f} ({fault_label(fault)})", power >= STEEP))
-        tests.append((f"{format_count(mine)} messages against {format_count(rest)} ({where})", mine >= rest))
+        tests.append(
+            (f"{format_count(mine)} messages against the others' {format_count(rest)} ({where})", mine >= rest)
+        )
     return tests
 
 
@@ -121,7 +123,7 @@ def _slower(name: str, results: Results) -> list[Test]:
         latency = cells["latency"].dropna()
         if name in latency.index and len(latency) > 1:
             rest = _others(latency, name)
-            text = f"{format_ms(latency[name])} ms against {format_ms(rest)} ms ({where})"
+            text = f"{format_ms(latency[name])} ms against the others' {format_ms(rest)} ms ({where})"
             tests.append((text, bool(latency[name] > rest)))
     return tests
 
@@ -210,7 +212,7 @@ def _robust(results: Results) -> list[Test]:
     unsafe = cells.loc[(cells["algorithm"] == "lamport") & ~cells["safe"], "fault"]
     mine, rest = sums.loc["lamport"], _others(share, "lamport")
     text = f"{mine['elected']:,} of {mine['valid']:,} trials with faults ended with one leader, {share['lamport']:.0%}"
-    text += f" against {rest:.0%}"
+    text += f" against the others' {rest:.0%}"
     where = f" (not under {', '.join(map(fault_label, unsafe))})" if len(unsafe) else ""
     return [(text, bool(share["lamport"] >= rest)), (f"safe under every fault of the run{where}", not len(unsafe))]
 
@@ -249,7 +251,9 @@ def _large_scale(results: Results) -> list[Test]:
             continue
         mine, best = latency["randomized"], latency.min()
         tests.append((f"messages grow like n^{power:.2f} ({fault_label(fault)})", power < STEEP))
-        tests.append((f"{format_ms(mine)} ms, the fastest {format_ms(best)} ms ({where})", bool(mine <= 2 * best)))
+        tests.append(
+            (f"{format_ms(mine)} ms against the fastest's {format_ms(best)} ms ({where})", bool(mine <= 2 * best))
+        )
     return tests
 
 
@@ -265,7 +269,9 @@ def _uncertain(results: Results) -> list[Test]:
         text = f"up to {spread.max():.1f} times as many messages in one trial as in another of n = {spread.idxmax()}"
         tests.append((text, bool(spread.max() >= 2)))
         mine, rest = stretch["randomized"], _others(stretch, "randomized")
-        tests.append((f"p95 is {mine:.1f} times the median against {rest:.1f} ({where})", bool(mine > rest)))
+        tests.append(
+            (f"p95 is {mine:.1f} times the median against the others' {rest:.1f} ({where})", bool(mine > rest))
+        )
     return tests
 
 
@@ -361,7 +367,7 @@ CLAIMS = (
     Claim(
         "randomized",
         "uncertain in time",
-        "At one size, a trial sends at least twice what another does; its p95 is more median times than the others'.",
+        "At one size, a trial sends at least twice what another does; p95 is further from the median than the others' is.",
         "latency_by_share",
         PLAIN_RUN,
         _uncertain,

@@ -12,7 +12,7 @@ from bench.engines.processes import Processes
 from bench.engines.processes.events import tell_events
 from bench.engines.processes.summary import summarise
 from bench.engines.recording import record
-from bench.events import OF_MESSAGES, Event, Log, make_log, read_events
+from bench.events import OF_MESSAGES, STRIKES, Event, Log, make_log, read_events
 from bench.latency import seconds
 from bench.observe import make_row
 from bench.settings import BadInput, make_scenario, make_settings
@@ -33,8 +33,8 @@ WORDS = {
     "drop": "loses {text} to {peer} on the way",
     "duplicate": "doubles {text} to {peer} on the way",
     "timer": "waits no longer (timer {text})",
-    "suspect": "suspects {peer}",
-    "trust": "trusts {peer} again",
+    "suspect": "suspects node {peer}",
+    "trust": "trusts node {peer} again",
     "epoch": "enters election {term}",
     "elect": "elects {leader} in election {term}",
     "crash": "crashes ({text})",
@@ -65,6 +65,8 @@ def write_text(log: Log) -> str:
     lines = [f"{head}, {log.messages} messages, {log.violations} violations"]
     if hidden := len(log.heartbeats):
         lines.append(f"{hidden} heartbeats are not shown")
+    since = "fault" if any(event.what in STRIKES for event in events) else "start"
+    lines.append(f"{'ms since the ' + since:>20}")
     names = [f"node {position} (id {identity})" for position, identity in enumerate(scenario.ids)]
     width = max(map(len, names))
     for event, words in tell_all(events):

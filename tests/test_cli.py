@@ -37,6 +37,12 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_without_a_command_it_says_what_there_is() -> None:
+    done = bench(code=2)
+    assert done.stderr.startswith("Usage: ")
+    assert "Run a sweep" in done.stderr
+
+
 SMALL = ("run", "-a", "chang_roberts,lamport", "-n", "3,5", "-t", "2", "--delta", "50ms", "--no-report")
 
 

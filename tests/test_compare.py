@@ -77,7 +77,8 @@ def test_a_run_equals_itself(first: Path) -> None:
     said = compare(first, first)
     assert said.exit_code == 0
     assert said.stdout.splitlines()[0].endswith("compared, none differs")
-    assert "1.00 times as much on the whole" in said.stdout
+    assert "1.00 times as long on the whole" in said.stdout
+    assert said.stdout.splitlines()[-1].endswith("by Mann and Whitney's U, corrected by Holm: p < 0.01")
     whats = {it.what for it in compare_runs(first, first).changes}
     assert whats >= {"Election", "Ok", "Coordinator", "messages", "latency_s", "leaderless_s", "broken promises"}
 

@@ -30,6 +30,7 @@ from tests.test_cli import bench
 
 GOLDEN = """\
 chang_roberts, n=3, leader-crash, simulate, seed 281327838625188: elected 2, 5 messages, 0 violations
+  ms since the fault
      -3.070757  node 0 (id 3)  starts
      -3.070757  node 0 (id 3)  enters election 1
      -3.070757  node 0 (id 3)  sends Election(id=3) to 1  [0#1]
@@ -58,10 +59,10 @@ chang_roberts, n=3, leader-crash, simulate, seed 281327838625188: elected 2, 5 m
      -0.652106  node 2 (id 1)  sends Leader(id=3) to 0  [2#4]
       0.000000  node 0 (id 3)  gets Leader(id=3) from 2  [2#4]
       0.000000  node 0 (id 3)  crashes (leader-crash)
-      0.000000  node 1 (id 2)  suspects 0
+      0.000000  node 1 (id 2)  suspects node 0
       0.000000  node 1 (id 2)  enters election 2
       0.000000  node 1 (id 2)  sends Election(id=2) to 2  [1#4]
-      0.000000  node 2 (id 1)  suspects 0
+      0.000000  node 2 (id 1)  suspects node 0
       0.000000  node 2 (id 1)  enters election 2
       0.000000  node 2 (id 1)  sends Election(id=1) to 1  [2#5]
       0.147072  node 1 (id 2)  gets Election(id=1) from 2  [2#5]

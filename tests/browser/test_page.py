@@ -84,6 +84,13 @@ def test_it_fits_the_screen(page: Any, screen: str, scheme: str) -> None:
     assert path.stat().st_size > 50_000
 
 
+def test_no_table_is_cut_on_a_laptop(page: Any) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true; })")
+    cut = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.querySelector('table').id)"
+    assert page.eval_on_selector_all(".wide", cut) == []
+
+
 def test_every_figure_is_drawn(page: Any) -> None:
     widths = page.eval_on_selector_all("figure img", "images => images.map(image => image.naturalWidth)")
     assert len(widths) >= 8
