@@ -20,6 +20,8 @@ from bench.engines.processes import launcher  # noqa: F401  (a fork costs what i
 
 SOURCE = Path(__file__).with_name("pipes.c")
 TIMEOUT = 600  # seconds after which a peer is given up
+# of every command that is measured: compiled modules are kept, as wherever a package is installed
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 class NoPeer(Exception):
@@ -33,9 +35,10 @@ def ask(*command: str | Path) -> str:
         NoPeer: if it fails or takes longer than TIMEOUT.
     """
     try:
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT).stdout
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT, env=ENVIRONMENT)
     except (OSError, subprocess.SubprocessError) as error:
         raise NoPeer(f"{Path(command[0]).name} failed: {error}") from None
+    return done.stdout
 
 
 # -- pipes in C --------------------------------------------------------------------------------------------------------
@@ -160,7 +163,13 @@ def time_distalgo(command: list[str], n: int) -> float:
     """Seconds from start to exit of DistAlgo's example on n processes."""
     began = time.monotonic()
     told = subprocess.run(
-        [*command, str(n)], check=True, text=True, timeout=TIMEOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*command, str(n)],
+        check=True,
+        text=True,
+        timeout=TIMEOUT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     took = time.monotonic() - began
     if told.stdout.count("Leader is") != n:
