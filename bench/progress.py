@@ -11,39 +11,53 @@ import click
 import msgspec
 
 from bench.engines.processes import HarnessError
+from bench.scenario import Scenario
 from bench.settings import Planned, Settings
 from bench.store import Run, read_row, stored_events
 from bench.sweep import repeat, sweep
 from bench.trial import Trial
 
+Kind = tuple[bool, str, str]  # trials that last alike: whether nodes send heartbeats, the algorithm and the fault
+TIMEOUTS = 4  # that a trial with heartbeats lasts, while none was seen: what those of the profiles come to
+
+
+def measure_of(scenario: Scenario) -> tuple[Kind, float]:
+    """The kind of a trial, and in what its time is measured: timeouts (s) if nodes send heartbeats, else nodes."""
+    beats = scenario.times or scenario.pulse
+    return (beats is not None, scenario.algorithm, scenario.fault), beats.timeout if beats else scenario.n
+
 
 class Estimate:
     """How long the trials that are left will take.
 
-    Each is taken to last as long as those of its algorithm and fault lately did, in proportion to n; what has not been seen
-    yet as long as the mean of what has.
+    Each is taken to last as long as those of its kind lately did, in proportion to its measure; what has not been seen yet
+    as long as the mean of what has.
 
     Parameters:
         missing: the trials to run.
     """
 
     def __init__(self, missing: list[Planned]) -> None:
-        scenarios = (planned.scenario for planned in missing)
-        self.left = Counter((scenario.algorithm, scenario.fault, scenario.n) for scenario in scenarios)
-        self.lasted: dict[tuple[str, str], float] = {}  # seconds a trial, divided by n
+        self.left = Counter(measure_of(planned.scenario) for planned in missing)
+        self.lasted: dict[Kind, float] = {}  # seconds a trial, divided by its measure
 
     def learn(self, planned: Planned, seconds: float) -> None:
         """A trial took so long."""
-        scenario = planned.scenario
-        self.left[scenario.algorithm, scenario.fault, scenario.n] -= 1
-        kind, share = (scenario.algorithm, scenario.fault), seconds / scenario.n
+        kind, measure = measure_of(planned.scenario)
+        self.left[kind, measure] -= 1
+        share = seconds / measure
         self.lasted[kind] = (self.lasted.get(kind, share) + share) / 2
 
     @property
     def seconds(self) -> float:
         """What is left, in seconds; 0 while nothing is known."""
-        usual = fmean(self.lasted.values()) if self.lasted else 0.0
-        return sum(count * n * self.lasted.get((name, fault), usual) for (name, fault, n), count in self.left.items())
+        if not self.lasted:
+            return 0.0
+        told, beating = ([share for kind, share in self.lasted.items() if kind[0] == beats] for beats in (False, True))
+        usual = {False: fmean(told or [0.0]), True: fmean(beating or [TIMEOUTS])}
+        return sum(
+            count * measure * self.lasted.get(kind, usual[kind[0]]) for (kind, measure), count in self.left.items()
+        )
 
 
 class Progress:

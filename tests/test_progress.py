@@ -34,6 +34,20 @@ def test_what_is_left_is_estimated_by_algorithm_fault_and_size() -> None:
     assert estimate.seconds == 0
 
 
+def test_with_heartbeats_a_trial_lasts_as_long_at_any_size() -> None:
+    grid = {"algorithms": "ring", "nodes": "4", "faults": "leader-crash", "trials": "1"}
+    beating = grid | {"nodes": "4,8", "detector": "heartbeat:period=10ms,timeout=100ms"}
+    told, small, large = (
+        *plan(make_settings(grid, ""), {4: 0.05}),
+        *plan(make_settings(beating, ""), {4: 0.05, 8: 0.05}),
+    )
+    estimate = Estimate([told, small, large])
+    estimate.learn(told, 0.002)
+    assert estimate.seconds == pytest.approx(2 * 4 * 0.1)  # not seen yet: so many timeouts
+    estimate.learn(small, 0.3)
+    assert estimate.seconds == pytest.approx(0.3)
+
+
 def test_times_are_told_in_words() -> None:
     assert [tell_time(seconds) for seconds in (0.2, 59, 61.5, 3599.5, 3900)] == [
         *("1 s", "59 s", "1 min 2 s", "1 h 0 min", "1 h 5 min")
