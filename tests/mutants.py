@@ -453,15 +453,15 @@ MUTANTS = (
         "self.send(member, Invitation(*self.group))",
         "late",
     ),
-    Mutant(INVITATION, "nothing is passed on", "for member in self.members:", "for member in ():", "late"),
+    Mutant(INVITATION, "nothing is passed on", "(*self.members, *astray)", "()", "late"),
     Mutant(INVITATION, "any invitation is accepted", "<= self.group:", "== self.group:", "late"),
     Mutant(INVITATION, "groups are not above those found", "epoch + (coordinator >= self.id)", "epoch", "late"),
     Mutant(INVITATION, "who is asked does not remember", "if self.group[1] in self.suspected:", "if False:", "claims"),
     Mutant(
         INVITATION,
         "the dead are not missed",
-        "if port == self.group[1]:\n            self.leave()\n        if self",
-        "if self",
+        "if port == self.group[1]:\n            self.leave()\n        self.seek()",
+        "self.seek()",
         "resilience",
     ),
     Mutant(

@@ -277,3 +277,29 @@ def test_an_invitation_of_ones_own_may_come_back() -> None:
     )
     row, _ = make_row(Simulate().run(scenario), scenario, "", 0, 0, "simulate")
     assert (row.verdict, row.violations, row.error) == ("elected", 0, "")
+
+
+@pytest.mark.parametrize(
+    ("ids", "seed", "fault"),
+    [
+        ((5, 1, 2, 4, 3), 502773914427, "crash-at:Invitation,nth=1,after"),  # it accepted what was left meanwhile
+        (
+            (2, 3, 1, 5, 4),
+            921306749574,
+            "crash-at:Invitation,nth=2,before",
+        ),  # its group fell apart, and nobody asked it
+        ((5, 2, 7, 6, 4, 3, 1), 160830922488, "crash-at:Invitation,nth=2,before"),
+    ],
+)
+def test_who_is_left_alone_by_a_merging_group_is_taken_in(ids: tuple[int, ...], seed: int, fault: str) -> None:
+    scenario = Scenario(
+        algorithm="invitation",
+        ids=ids,
+        seed=seed,
+        delta=0.01,
+        horizon=20,
+        faults=parse_plan(fault),
+        detector="heartbeat:period=10ms,timeout=50ms",
+    )
+    row, _ = make_row(Simulate().run(scenario), scenario, "", 0, 0, "simulate")
+    assert (row.verdict, row.violations) == ("elected", 0)

@@ -57,6 +57,7 @@ RECOVERED_SLOWLY = {
     ("lamport", 1, 1, 0): (1, 92_643, 189_768, 419, 33),
     ("paxos", 1, 1, 0): (1, 657_060, 1_330_953, 307, 50),
     ("viewstamped", 1, 1, 0): (1, 41_863, 79_363, 67, 37),
+    ("zookeeper_fle", 1, 1, 0): (1, 3_264_910, 6_532_443, 221, 89),
 }
 # algorithm, n, crashes, recoveries, losses, last election if timers are late -> the same
 LOST = {

@@ -23,7 +23,8 @@ References   H. Garcia-Molina, Elections in a Distributed Computing System, IEEE
              algorithm. Deviations: nobody polls in vain: a coordinator asks when it starts, when it is back and whom it
              trusts again (AreYouCoordinator), a member learns of its coordinator's death from the detector (AreYouThere)
              and where it is not told to act remembers it when it is asked; a lower group gives way, where the paper has
-             both ignore one another until the next poll; Accept and Ready are not acknowledged.
+             both ignore one another until the next poll; who is left alone while groups merge is invited by whom it
+             answered, or asks, where the paper waits and polls again; Accept and Ready are not acknowledged.
 """
 
 from algorithms.model import *
@@ -130,6 +131,10 @@ class GarciaMolina(Node):
     def on_suspect(self, port: Port) -> None:
         if port == self.group[1]:
             self.leave()
+        self.seek()
+
+    def seek(self) -> None:
+        """Ask all, if it is alone and does not do so yet."""
         if self.group[1] == 0 and "merge" not in self.armed:
             self.ask(*self.ports)
 
@@ -150,7 +155,9 @@ class GarciaMolina(Node):
 
     def on_answer(self, port: Port, msg: Answer) -> None:
         theirs = (msg.epoch, msg.coordinator)
-        astray = msg.coordinator == self.id and theirs != self.group
+        astray = msg.coordinator == self.id and theirs != self.group  # it belongs to a group that is no more
+        if not self.coordinates and not msg.coordinator and not msg.merging:
+            self.send(port, Invitation(*self.group))  # it is alone, and nobody else asks it
         if not self.coordinates or not (msg.coordinator in (0, port) or astray):
             return
         self.found[port] = theirs
@@ -179,12 +186,15 @@ class GarciaMolina(Node):
         if (msg.epoch, msg.coordinator) < self.group and self.group[1] and msg.coordinator != self.id:
             self.send(msg.coordinator, Invitation(*self.group))
         if (msg.epoch, msg.coordinator) <= self.group:
+            self.seek()
             return
         if msg.coordinator in self.suspected:
             if port == self.group[1]:  # which has left this group
                 self.leave()
+                self.seek()
             return
-        for member in self.members:
+        astray = (one for one, (_, coordinator) in self.found.items() if coordinator == self.id)
+        for member in dict.fromkeys((*self.members, *astray)):
             self.send(member, msg)
         self.enter(msg.epoch, msg.coordinator)
         self.found = {}
@@ -197,6 +207,8 @@ class GarciaMolina(Node):
             self.send(port, Ready(msg.epoch))
         elif self.group[1]:
             self.send(port, Invitation(*self.group))
+        else:  # it came to a group that is no more
+            self.found[port] = (msg.epoch, self.id)
 
     def on_ready(self, port: Port, msg: Ready) -> None:
         if self.group == (msg.epoch, port):
