@@ -92,7 +92,7 @@ class Raft(Node):
         # one candidate, and it can win
         exact=lambda it: len(it.initiators) == 1 and 2 * len(it.live) > it.n and not it.parameters["behind"],
         leader=lambda arrangement: arrangement.ids[arrangement.initiators[0]],
-        depth=lambda arrangement: 5 if arrangement.parameters["pre_vote"] else 3,
+        depth=lambda arrangement: (arrangement.n > 1) * (5 if arrangement.parameters["pre_vote"] else 3),
         all=Bounds(_ONE, "3(n−1), and 2(n−1) a rival", "unbounded"),
         one=Bounds(_ONE),
         time="a timeout and 2δ",
