@@ -17,7 +17,7 @@ import subprocess
 import sys
 import textwrap
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from hashlib import blake2b
 from itertools import cycle
@@ -25,14 +25,14 @@ from typing import Any, NoReturn, cast
 
 import msgspec
 
-from algorithms.model import Effect, Elect, Formula, Id, Key, Message, Node, Position
+from algorithms.model import Formula, Id, Message, Node, Position
 from bench.complexity import Engine, check_trial, find_loose
 from bench.detector import parse_detector
 from bench.engines.explore import explore
 from bench.engines.processes import HarnessError, Processes
 from bench.engines.simulate import Observer, Simulate, Simulation
 from bench.faults import parse_plan
-from bench.observe import Execution, make_row, may_fail
+from bench.observe import Execution, Monitor, make_row, may_fail
 from bench.regress import delta_of, variants
 from bench.scenario import Scenario, find_algorithm, parse_parameters, trial_seed
 from bench.topology import TOPOLOGIES, graphs_of
@@ -174,6 +174,19 @@ def blaming(scenario: Scenario, engine: str) -> Iterator[None]:
 # -- engines that look closer ----------------------------------------------------------------------------------------
 
 
+class Minutes(Monitor):
+    """A monitor that also keeps whom nodes took for the leader, ever, by term and excluded positions."""
+
+    def __init__(self, scenario: Scenario, page: type[Node]) -> None:
+        super().__init__(scenario.ids, page.model)
+        self.minds: dict[tuple[int, Hashable], set[Id]] = defaultdict(set)
+
+    def elect(self, time: int, position: Position, leader: Id, term: int, check: Hashable) -> None:
+        if leader:
+            self.minds[term, check].add(leader)
+        super().elect(time, position, leader, term, check)
+
+
 class Watch(Simulation):
     """A simulation judged after every step, and given up where it runs away.
 
@@ -182,13 +195,13 @@ class Watch(Simulation):
         budget: events after which it runs away.
 
     Attributes:
-        minds: whom nodes took for the leader, ever, by key and term.
+        minutes: its monitor.
     """
 
     def __init__(self, scenario: Scenario, budget: int = BUDGET) -> None:
         super().__init__(scenario, self.spend)
         self.left = budget
-        self.minds: dict[tuple[Key, int], set[Id]] = defaultdict(set)
+        self.execution.monitor = self.monitor = self.minutes = Minutes(scenario, self.page)
 
     def spend(self, *_: object) -> None:
         """Count an event."""
@@ -199,11 +212,6 @@ class Watch(Simulation):
     def happen(self, now: int, order: int, node: Node, position: Position, what: int, detail: Any) -> bool:
         self.spend()
         return super().happen(now, order, node, position, what, detail)
-
-    def carry_out(self, now: int, node: Node, position: Position, effect: Effect) -> None:
-        if type(effect) is Elect and effect.leader:
-            self.minds[node.key, effect.term].add(effect.leader)
-        super().carry_out(now, node, position, effect)
 
 
 class WatchedSimulate(Simulate):
@@ -521,9 +529,9 @@ def judge_steps(scenario: Scenario) -> str:
     judge(row, scenario, "simulate")
     if watch.page.model.safety == "eventual":
         return row.verdict
-    for (key, term), leaders in watch.minds.items():
+    for (term, _), leaders in watch.minutes.minds.items():
         if len(leaders) > 1:
-            what = f"in election {key} term {term} nodes elected {', '.join(map(str, sorted(leaders)))} in turn"
+            what = f"in election {term} nodes elected {', '.join(map(str, sorted(leaders)))} in turn"
             fail(what, "elect only once nothing can change the outcome", replay_command(scenario, "simulate"))
     return row.verdict
 
