@@ -237,6 +237,17 @@ def test_a_partition_has_a_leader_on_each_side_until_it_heals(engine: Processes)
         assert not row.within_model
 
 
+def test_a_partition_that_leaves_them_split_is_over_when_nothing_more_happens(engine: Processes) -> None:
+    stops = [
+        trial(
+            engine,
+            scene("lamport", "partition:halves,for=400ms", 9, "heartbeat:period=20ms,timeout=120ms", seed=seed),
+        ).stop
+        for seed in range(6)
+    ]
+    assert set(stops) <= {"quiescent", "settled"}
+
+
 def test_an_old_leader_that_comes_back_follows_or_in_bully_takes_over(engine: Processes) -> None:
     row = trial(engine, scene("chang_roberts", "crash-recover:after=30ms"))
     assert row.leader == 4

@@ -516,8 +516,8 @@ class Cluster:
                 if self.suspects() != words:
                     words, changed = self.suspects(), now
                 right = set(words.values()) <= {self.checksum_of_dead()}
-                patience = scenario.times.period if right else 2 * scenario.times.timeout  # news may be under way
-                if now - changed < patience:
+                lull = scenario.times.period if right else 2 * scenario.times.timeout  # news may be under way
+                if now - changed < lull:
                     time.sleep(scenario.times.period / 4)
                     continue
                 if not strikes:
