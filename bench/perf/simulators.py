@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator
 from heapq import heappop, heappush
 from math import floor
+from pathlib import Path
 from typing import Any
 
 from bench.engines.simulate import Simulate
@@ -196,9 +197,15 @@ def simulate_many(n: int) -> tuple[int, float, int]:
     scenario = make_scenario(n)
     began = time.perf_counter()
     sent = sum(Simulate().run(scenario).sent.values())
-    taken = time.perf_counter() - began
-    unit = 1024 if sys.platform == "linux" else 1
-    return sent, taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return sent, time.perf_counter() - began, peak_memory()
+
+
+def peak_memory() -> int:
+    """The most memory that this process had, in bytes; by getrusage, on Linux, it would be at least what its parent had."""
+    if sys.platform != "linux":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) * 1024
 
 
 if __name__ == "__main__":
