@@ -1,6 +1,7 @@
 """Scale: on large rings nodes hold few pipes, what limits a size is said before, and every size counts exactly."""
 
 import sys
+import tracemalloc
 from pathlib import Path
 
 import msgspec
@@ -9,11 +10,12 @@ import pytest
 from bench.calibrate import Limits, check_limits
 from bench.engines import processes
 from bench.engines.processes import Processes
+from bench.engines.processes.memory import Memory
 from bench.faults import parse_plan
 from bench.observe import make_row
 from bench.perf import scale
 from bench.perf.scale import Point
-from bench.scenario import Scenario
+from bench.scenario import Scenario, node_maker
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="descriptors are listed in /proc")
@@ -29,6 +31,39 @@ def test_on_a_ring_a_node_holds_the_pipes_to_its_neighbours_alone(n: int) -> Non
         held == [6 + len({1 % n, -1 % n})] * n
     )  # the standard ones, lifeline, claim, its inbox; the neighbours' inboxes
     assert (row.verdict, row.unaccounted) == ("elected", 0)
+
+
+@pytest.mark.parametrize("algorithm", ["chang_roberts", "franklin", "ring"])
+def test_what_a_node_of_a_ring_holds_does_not_grow_with_the_ring(algorithm: str) -> None:
+    def measure(n: int) -> int:
+        memory = Memory(n, 1)
+        memory.write_scenario(Scenario(algorithm=algorithm, ids=tuple(range(n, 2 * n)), seed=1, delta=1, horizon=1))
+        tracemalloc.start()
+        node = node_maker(memory.read_scenario())(n - 1, 0)
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert node.id == 2 * n - 1
+        return held
+
+    measure(1000)  # what is made once
+    assert measure(9000) - measure(1000) < 1000
+
+
+def test_a_scenario_is_read_as_it_was_written() -> None:
+    scenario = Scenario(
+        algorithm="raft",
+        ids=(7, 2**62 - 1, 3),
+        seed=1,
+        delta=0.5,
+        horizon=2,
+        parameters={"drift": "0"},
+        dead=(1,),
+        faults=parse_plan("crash:random=1"),
+    )
+    memory = Memory(3, 0)
+    memory.write_scenario(scenario)
+    read = memory.read_scenario()
+    assert msgspec.structs.replace(read, ids=tuple(read.ids)) == scenario
 
 
 def test_large_rings_are_sparse_until_something_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -422,7 +422,7 @@ class Cluster:
         before: list[tuple[int, ...]] = [(0,) * shm.WORDS] * self.n
         try:
             self.settle(scenario.live)
-            self.memory.write_scenario(msgspec.msgpack.encode(scenario))
+            self.memory.write_scenario(scenario)
             before = self.perform(scenario, observation, wall + scenario.horizon)
         except Stuck as stuck:
             observation.stop, observation.error = "error", str(stuck)
@@ -688,9 +688,7 @@ def rehearse(times: int = 10) -> None:
     n = 3
     memory, pipes = Memory(n, 1000), [Pipe(duplex=False) for _ in range(n)]
     inboxes, outboxes = [reader.fileno() for reader, _ in pipes], [writer.fileno() for _, writer in pipes]
-    memory.write_scenario(
-        msgspec.msgpack.encode(Scenario(algorithm="chang_roberts", ids=(3, 1, 2), seed=1, delta=1.0, horizon=1.0))
-    )
+    memory.write_scenario(Scenario(algorithm="chang_roberts", ids=(3, 1, 2), seed=1, delta=1.0, horizon=1.0))
     nodes, waiting = {}, select.poll()
     for position, inbox in enumerate(inboxes):
         nodes[inbox] = Worker(position, inbox, outboxes, memory, inbox, os.getppid(), inbox)

@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from functools import cache
+from operator import indexOf
 from typing import NamedTuple
 
 import msgspec
@@ -24,7 +25,7 @@ from bench.engines.processes.memory import Memory
 from bench.engines.processes.transport import Transport
 from bench.faults import CUTS, NOBODY, cut_links
 from bench.observe import FOREVER, classify, kinds_of
-from bench.scenario import Scenario, choose_initiators, find_algorithm, node_maker
+from bench.scenario import choose_initiators, find_algorithm, node_maker
 
 PR_SET_PDEATHSIG = 1
 FD_SETSIZE = 1024  # select takes no descriptor from here on
@@ -32,7 +33,6 @@ _libc = ctypes.CDLL(None)  # loaded once, before the forks: a seventh of a start
 pack_record, pack_header, unpack_header = shm.RECORD.pack_into, wire.HEADER.pack, wire.HEADER.unpack_from
 RECORD_SIZE, HEADER_SIZE, PIPE_BUF = shm.RECORD.size, wire.HEADER.size, wire.PIPE_BUF
 MORE, ORDER, ASIDE = wire.MORE, wire.ORDER, wire.ASIDE
-_decode_scenario = msgspec.msgpack.Decoder(Scenario).decode
 
 
 def die_with_parent(parent: int) -> bool:
@@ -115,7 +115,7 @@ class Worker:
         A later `incarnation` goes on counting where the one before was killed, by its log, and remembers what it saved.
         """
         self.generation, self.incarnation = generation, incarnation
-        self.scenario = _decode_scenario(self.memory.read_scenario())
+        self.scenario = self.memory.read_scenario()
         self.kinds, self.kind_of, self.decoders, self.aside_kinds = codec(self.scenario.algorithm)
         self.first_of_detector = len(self.kinds) - 2
         if not incarnation:
@@ -343,7 +343,7 @@ class Worker:
         """A period of the detector is over."""
         assert self.detector is not None
         ids, leader = self.scenario.ids, self.node.leader
-        position = ids.index(leader) if leader is not None else None
+        position = indexOf(ids, leader) if leader is not None else None
         title = ids[self.position] if position == self.position else 0
         self.react(self.detector.tick(now, position, title), now)
         if position in self.detector.suspected and now - self.changed > self.detector.timeout:
