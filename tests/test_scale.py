@@ -1,5 +1,8 @@
 """Scale: on large rings nodes hold few pipes, what limits a size is said before, and every size counts exactly."""
 
+import errno
+import os
+import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
@@ -64,6 +67,23 @@ def test_a_scenario_is_read_as_it_was_written() -> None:
     memory.write_scenario(scenario)
     read = memory.read_scenario()
     assert msgspec.structs.replace(read, ids=tuple(read.ids)) == scenario
+
+
+def test_a_node_that_the_system_will_not_start_is_named() -> None:
+    code = """
+import os, resource
+from multiprocessing import Pipe
+from bench.engines.processes.launcher import Cluster, Stuck
+if not os.getuid():
+    os.setuid(65534)  # root may start as many as it likes
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+try:
+    Cluster(2, Pipe()[0])
+except Stuck as stuck:
+    print(stuck)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == f"node 0 of 2 cannot be started: {os.strerror(errno.EAGAIN)}"
 
 
 def test_large_rings_are_sparse_until_something_fails(monkeypatch: pytest.MonkeyPatch) -> None:

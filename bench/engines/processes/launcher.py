@@ -4,6 +4,7 @@ Nothing that nodes say to one another passes through it. It is started as a fres
 libraries of the command line, and it dies, and all nodes with it, when its parent does.
 """
 
+import ctypes
 import gc
 import math
 import os
@@ -34,6 +35,9 @@ LOG_BYTES = 1 << 31  # of all event logs together; the system gives memory only 
 UNCOUNTED = wire.MORE | wire.ORDER | wire.ASIDE  # frames that end no message of an election
 PATIENCE = 10.0  # seconds that a node may take to acknowledge an order before it is taken for stuck
 FAREWELL = b""  # in place of a request: the parent has no more
+# os.fork lets the interpreter and its libraries renew locks, threads and seeds in the child. A process of one thread that
+# draws from no global source needs none: each node had 110 pages more of its own, and took half as long again to fork
+_fork = ctypes.PyDLL(None, use_errno=True).fork
 
 
 class Open(msgspec.Struct, tag=True):
@@ -180,10 +184,9 @@ class Cluster:
         """Start the node process of `position`."""
         self.words[self.memory.word(position) + shm.ACK] = 0
         launcher = os.getpid()
-        try:
-            pid = os.fork()
-        except OSError as error:
-            raise Stuck(f"node {position} of {self.n} cannot be started: {error.strerror}") from None
+        pid = _fork()
+        if pid < 0:
+            raise Stuck(f"node {position} of {self.n} cannot be started: {os.strerror(ctypes.get_errno())}")
         if pid:
             self.pids[position] = pid
             return
