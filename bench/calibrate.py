@@ -25,8 +25,8 @@ LEAST_DELTA = 0.05  # seconds; T, the patience of an election, is 2 delta
 LARGEST_BURST = 256  # nodes; a larger burst would take seconds
 GROWTH = 2.25  # and its W(n) is extrapolated like n^2.25: a little faster than its n² messages, for caches run cold
 HORIZON = 120.0  # seconds
-NODE_BYTES = 2_300_000  # memory of a node process once it has run an election, the kernel's part included
-ID_BYTES = 84  # of each node, for each id, between 1,000 and 4,096: it reads the whole scenario
+NODE_BYTES = 1_600_000  # memory of a node process once it has run an election, the kernel's part included
+TABLE_BYTES = 14  # of each node, for each of them: the kernel's table of all descriptors that there were at its fork
 SPARE_DESCRIPTORS = 64
 MOST_NODES = 65_535  # a frame has 16 bits for a position
 
@@ -284,7 +284,7 @@ def check_limits(n: int, limits: Limits | None = None) -> None:
     users, kernels, groups = (
         processes + running for running in (limits.user_running, limits.pids_running, limits.group_running)
     )
-    memory = n * (NODE_BYTES + n * ID_BYTES) + min(LOG_BYTES, 4 * n * n * shm.RECORD.size)
+    memory = n * (NODE_BYTES + n * TABLE_BYTES) + min(LOG_BYTES, 4 * n * n * shm.RECORD.size)
     for needed, limit, what, remedy in (
         (descriptors, limits.descriptors, "open files (hard limit)", f"`ulimit -n {descriptors}` as root"),
         (users, limits.user_processes, "processes of this user", f"`ulimit -u {users}`"),

@@ -165,11 +165,16 @@ class Cluster:
         self.drained = 0
         gc.collect()
         gc.freeze()
-        for position in range(n):  # on a ring pipes are made as it goes: the fewer there are, the quicker is a fork
-            for needed in (position, (position + 1) % n, position - 1 if position else n - 1) if ring else range(n):
-                if needed not in self.pipes:
-                    self.make_pipe(needed)
-            self.fork(position)
+        # on a ring pipes are made as it goes: the fewer there are, the quicker is a fork; but many at a time: a page that
+        # the launcher writes between two forks is the first node's alone from then on
+        step = 64 if ring else n
+        for first in range(0, n, step):
+            positions = range(first, min(first + step, n))
+            for needed in range(first - 1, positions.stop + 1):
+                if needed % n not in self.pipes:
+                    self.make_pipe(needed % n)
+            for position in positions:
+                self.fork(position)
         self.await_acknowledgements(range(n), 1)
 
     # -- life and death ----------------------------------------------------------------------------------------------
