@@ -271,7 +271,6 @@ def probe(scenario: Scenario, kind: type[Probe]) -> tuple[list[Node], Execution]
     watch = Watch(scenario, BUDGET // 10)  # each event costs a copy of the node
     nodes = [node for node in watch.nodes if node is not None]
     watch.nodes = [cast(Node, kind(node)) if node is not None else None for node in watch.nodes]
-    watch.plain = False  # its handlers are not to be called past the probe
     return nodes, watch.run()
 
 

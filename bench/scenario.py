@@ -145,17 +145,20 @@ def parse_parameters(page: type[Node], texts: dict[str, str]) -> dict[str, Any]:
     return parsed
 
 
-def node_maker(scenario: Scenario, steady: bool = False) -> Callable[[Position, int], Node]:
+def node_maker(
+    scenario: Scenario, steady: bool = False, wired: type[Node] | None = None
+) -> Callable[[Position, int], Node]:
     """What makes the participant at a position in an incarnation: the page if it survives crashes, else `Reelection`.
 
     Where at least two live and none will ever be suspected (`steady`), `Reelection` would pass everything on: then the
-    page is made alone, which takes less than half of the memory.
+    page is made alone, which takes less than half of the memory; or `wired` in its place.
 
     Raises:
         ValueError: if there is no such algorithm or parameter.
     """
-    page, ids = find_algorithm(scenario.algorithm), scenario.ids
-    parameters = parse_parameters(page, scenario.parameters)
+    page, ids = wired or find_algorithm(scenario.algorithm), scenario.ids
+    parsed = parse_parameters(page, scenario.parameters)
+    parameters = {name: value for name, value in parsed.items() if value != getattr(page, name)}
     named, knows_n, knows_diameter = (what in page.model.knows for what in ("neighbours", "n", "diameter"))
     graph = find_graph(scenario.topology, len(ids), scenario.seed) if page.model.topology == "any" else None
     links_of = graph.links if graph is not None else TOPOLOGIES[page.model.topology]

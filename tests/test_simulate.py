@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+from functools import partial
 from hashlib import blake2b
 from math import sqrt
 from pathlib import Path
@@ -14,8 +15,9 @@ import pytest
 
 from algorithms.model import Message
 from bench.complexity import find_loose
+from bench.conformance import draw_scenarios as draw_any
 from bench.engines.processes import Processes
-from bench.engines.simulate import Simulate
+from bench.engines.simulate import Simulate, Simulation
 from bench.faults import Fault, parse_fault, parse_plan
 from bench.latency import make_sampler
 from bench.observe import make_row, may_fail
@@ -83,6 +85,27 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(hash_seed: str) -
 def test_the_same_seed_gives_the_same_bytes_under_any_python() -> None:
     whole = blake2b(repr(digests()).encode(), digest_size=8).hexdigest()
     assert whole == "e70bb83dc27d2158"
+
+
+def _note(seen: list[object], *delivery: object) -> None:
+    seen.append(delivery)
+
+
+@pytest.mark.parametrize("algorithm", SILENT)
+def test_a_calm_election_comes_out_the_same_whether_anybody_watches_or_not(algorithm: str) -> None:
+    calm = 0
+    for scenario in draw_any(algorithm, 40, 11, "simulate", faults=("none",)):
+        seen: list[object] = []
+        alone, watched = Simulation(scenario), Simulation(scenario, partial(_note, seen))
+        calm += alone.calm
+        assert not watched.calm
+        rows = [make_row(one.run(), scenario, "", 0, 0, "simulate") for one in (alone, watched)]
+        where = msgspec.json.encode(scenario).decode()
+        assert rows[0] == rows[1], where
+        assert alone.monitor.reigns == watched.monitor.reigns, where
+        assert (alone.sent_by, alone.now) == (watched.sent_by, watched.now), where
+        assert rows[0][0].received == len(seen), where
+    assert calm > 20
 
 
 def test_another_seed_gives_another_trace() -> None:

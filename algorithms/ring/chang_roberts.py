@@ -92,7 +92,7 @@ class ChangRoberts(Node):
             self.elect(self.id)
             self.send(NEXT, Leader(self.id))
         elif msg.id > self.id or (self.variant == "relay" and not self.participant):
-            self.participant |= self.variant == "wake"
+            self.participant = self.participant or self.variant == "wake"
             self.send(NEXT, msg)
         elif not self.participant:
             self.on_start()

@@ -45,11 +45,12 @@ class Recording(Simulation):
         suspected: when a detector of a node began to suspect another.
     """
 
+    watched = True
+
     def __init__(self, scenario: Scenario) -> None:
         super().__init__(scenario)
         self.events: list[Event] = []
         self.suspected: dict[tuple[Position, Position], int] = {}
-        self.after, self.arrivals = None, defaultdict(int)
         self.adversity = Correspondence(self, smooth=self.adversity is None)
         self.execution.monitor = self.monitor = Scribe(self)
 

@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from contextlib import contextmanager
 from heapq import heappop, heappush, heapreplace
 from math import floor
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from algorithms.model import (
     NEXT,
-    PREVIOUS,
     CancelTimer,
     Effect,
     Elect,
@@ -34,6 +33,7 @@ from algorithms.model import (
     Send,
     SetTimer,
 )
+from bench.engines import calm
 from bench.engines.adversity import LATE, NEWS, RECOVER, START, SUSPECT, TIMER, Adversity, Event
 from bench.faults import LEADER, VICTIM, Plan, Strike
 from bench.latency import find_bound, make_sampler
@@ -75,33 +75,36 @@ class Simulation:
     Attributes:
         heap: events to come, by time and then by the order in which they were scheduled.
         order: of the event that was scheduled last.
-        after: where the link of each position leads, if all have but one, and one election that nothing disturbs.
+        calm: whether it is one election that nothing disturbs and nobody watches.
+        after: where the link of each position leads, if it is calm and all have but one.
         arrivals: the last arrival on each link: by source if there is `after`, else by `source * n + target`.
         common: the key of that election.
-        plain: whether the nodes are the page, with nothing around it.
         tallies: messages by kind and size; a message in flight carries its own.
         saved: the record of each position that put one on stable storage.
         struck: whom each fault struck last.
         adversity: what goes wrong beyond crashes that all are told of; None if nothing does.
     """
 
+    watched: ClassVar[bool] = False  # whether sends must be recorded, whoever observes
+
     def __init__(self, scenario: Scenario, observer: Observer | None = None) -> None:
         self.scenario, self.observer = scenario, observer
         self.page = find_algorithm(scenario.algorithm)
         n = scenario.n
         times = scenario.times
-        calm = scenario.tells and all(fault.name == "none" for fault in scenario.faults)
-        self.plan = Plan() if calm else scenario.plan
+        smooth = scenario.tells and all(fault.name == "none" for fault in scenario.faults)
+        self.plan = Plan() if smooth else scenario.plan
         live = scenario.live
-        steady = calm and len(live) > 1  # nobody will be suspected
-        self.make = make = node_maker(scenario, steady)
+        steady = smooth and len(live) > 1  # nobody will be suspected
+        wired = calm.wire(scenario.algorithm) if steady and observer is None and not self.watched else None
+        self.calm = wired is not None
+        self.make = make = node_maker(scenario, steady, wired)
         self.nodes: list[Node | None] = [None] * n
-        shared: list[Effect] = []
+        self.effects: list[Effect] = []
         for position in live:
             node = self.nodes[position] = make(position, 0)
             if steady:  # effects are carried out before the next event, so all may record in one list: 56 bytes a node
-                node.effects = shared
-        self.plain = type(node) is self.page and self.page.deliver is Node.deliver
+                node.effects = self.effects
         self.network = random.Random(f"{scenario.seed}/network")
         self.delay = make_sampler(scenario.latency, scenario.delta, self.network)
         self.bound = find_bound(scenario.latency, scenario.delta)
@@ -114,7 +117,7 @@ class Simulation:
         self.after: Sequence[Position] | None = None
         self.arrivals: MutableSequence[int] | dict[int, int] = defaultdict(int)
         self.common: Key = node.key
-        if steady and self.page.model.topology == "unidirectional ring":
+        if self.calm and self.page.model.topology == "unidirectional ring":
             self.after = pack([it.links[NEXT][0] if it is not None else -1 for it in self.nodes])
             self.arrivals = pack([0] * n)
         self.epochs = [0] * n
@@ -147,10 +150,11 @@ class Simulation:
         itself, on local names: with calls in between an election took nearly twice as long. Where noted, what a
         plainer way would cost (time of the loop, Chang-Roberts, n of 1,000 to 10,000).
         """
+        if self.calm:
+            return calm.run_until(self, limit)
         heap, nodes, depths, epochs, sent_by = self.heap, self.nodes, self.depths, self.epochs, self.sent_by
-        arrivals, after, n, tallies, drawn = self.arrivals, self.after, self.scenario.n, self.tallies, self.drawn
-        observer, adversity, common = self.observer, self.adversity, self.common
-        plain, elect = self.plain and adversity is None, self.monitor.elect
+        arrivals, n, tallies, drawn = self.arrivals, self.scenario.n, self.tallies, self.drawn
+        observer, adversity, elect = self.observer, self.adversity, self.monitor.elect
         watched = observer is not None or adversity is not None
         delay, bound, uniform = self.delay, self.bound, self.network.random
         received = lost = stale = 0
@@ -183,9 +187,7 @@ class Simulation:
                         observer(now, source, target, msg, depth)
                     if now - sent > max_hop:
                         max_hop = now - sent
-                if plain:  # what its `deliver` would do: by the call 1.04, by the dict of handlers 1.02
-                    tally[1](node, port, msg)
-                elif not node.deliver(source, port, key, msg):
+                if not node.deliver(source, port, key, msg):
                     stale += 1
             elif node is None or not self.happen(now, mark, node, target, source, port):
                 heappop(heap)
@@ -215,21 +217,18 @@ class Simulation:
                         self.carry_out(now, node, target, effect)
                         order = self.order
                         continue
-                    if after is not None:  # its links are three cold objects: read at n = 10,000 1.03-1.09
-                        peer, port, link, key = after[target], PREVIOUS, target, common
-                    else:
-                        (peer, port), key = node.links[effect.port], node.key
-                        link = target * n + peer
-                        if adversity is not None:
-                            hop = 0 if isinstance(effect.msg, Periodic) else depth
-                            if hop > deepest:
-                                deepest = hop
-                            self.order = order
-                            lives = adversity.transmit(now, target, peer, port, key, hop, effect.msg)
-                            order = self.order
-                            if not lives:
-                                break
-                            continue
+                    (peer, port), key = node.links[effect.port], node.key
+                    link = target * n + peer
+                    if adversity is not None:
+                        hop = 0 if isinstance(effect.msg, Periodic) else depth
+                        if hop > deepest:
+                            deepest = hop
+                        self.order = order
+                        lives = adversity.transmit(now, target, peer, port, key, hop, effect.msg)
+                        order = self.order
+                        if not lives:
+                            break
+                        continue
                     if effect.msg is not msg:  # one passed on keeps its tally: encoding it again 1.09-1.12
                         msg = effect.msg
                         kind = type(msg)
