@@ -494,7 +494,8 @@ def find_fastest(results: Results, fault: str) -> str:
     if len(fastest) == len(cells):
         return f"All elect in about {format_ms(cells['latency'].median())} ms {where}"
     verb = "elects" if len(fastest) == 1 else "elect"
-    slow = f"{join_names(cells.index[-1:])} takes {_ratio(worst['latency'], best['latency'])} times as long"
+    times = f"{_ratio(worst['latency'], best['latency'])} times as long" if best["latency"] else ""
+    slow = f"{join_names(cells.index[-1:])} takes {times or format_ms(worst['latency']) + ' ms'}"
     return f"{join_names(fastest)} {verb} fastest, in {format_ms(best['latency'])} ms {where}; {slow}"
 
 

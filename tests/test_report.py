@@ -332,6 +332,12 @@ def test_findings_follow_from_the_rows(tmp_path: Path) -> None:
     ]
 
 
+def test_nobody_takes_infinitely_many_times_as_long(tmp_path: Path) -> None:
+    rows = [make_trial(0, "omega", elect_s=0.0, agree_s=0.0), make_trial(1, "bully", elect_s=0.01, agree_s=0.002)]
+    found = find_headlines(read(tmp_path / "r", rows))
+    assert "Omega elects fastest, in 0 ms at n = 8 (cold start); Bully takes 12.0 ms" in found
+
+
 def test_who_elects_nobody_wins_no_prize(tmp_path: Path) -> None:
     rows = [make_trial(0, "bully"), make_trial(1, "ring", messages=0, verdict="no_leader", elect_s=None)]
     found = find_headlines(read(tmp_path / "r", rows))
