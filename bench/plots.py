@@ -9,7 +9,7 @@ import math
 import re
 import textwrap
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,6 +102,7 @@ LOOK: Any = {
     "path.simplify": True,
 }
 _GREY = "#555555"
+NOTHING = 2  # (ns) a trial in which nothing happens for longer than this has something to show
 MOST_SHRUNK = 5  # times that a trial may be shorter than another and still be seen beside it on one scale
 LEAST_BOX, MOST_POINTS = 5, 40  # trials from which on a box says something, and up to which each is a point
 _DASHED = (0, (4, 3))
@@ -442,7 +443,8 @@ def _draw_bars(axis: Axes, bars: dict[str, list[Segment]], write: Callable[[floa
             )
             left += part.value
         axis.text(left + 0.012 * widest, y, write(left) if parts else "no trial to show", va="center", weight="bold")
-        words = " + ".join(f"{part.label} {write(part.value)}" for part in parts if part.value)
+        each = [f"{part.label} {write(part.value)}".replace(" ", "\xa0") for part in parts if part.value]
+        words = textwrap.fill(" + ".join(each), 66).replace("\xa0", " ")
         axis.text(0.006 * widest, y + 0.26, words, va="top", size=7.5, color=_GREY)
     axis.set_yticks(range(len(bars)), [algorithm_label(name) for name in bars])
     axis.set(ylim=(len(bars) - 0.35, -0.45), xlim=(0, widest * 1.2), xlabel=xlabel)
@@ -486,8 +488,11 @@ def plot_messages_by_kind(results: Results) -> Figure:
     title = find_announcements(results, headline_faults(results)[-1])
     figure, axes = _bar_sheet(results, title, subtitle, handles)
     for axis, fault in zip(axes, results.ran, strict=True):
-        kinds = count_kinds(results, fault, results.largest_n(fault))
+        n = results.largest_n(fault)
+        kinds, finished = count_kinds(results, fault, n), results.at(fault, n)["finished"]
         bars = {name: _kind_segments(name, kinds[kinds["algorithm"] == name]) for name in results.algorithms}
+        for name in finished.index[finished > 0]:
+            bars[name] = bars[name] or [Segment("", 0.0, "white", None)]  # it elected without a message
         _draw_bars(axis, bars, format_count, "messages per election")
     return figure
 
@@ -545,10 +550,20 @@ def _fault_rows(results: Results, column: str | None = None) -> dict[str, pd.Dat
     return shown
 
 
+def _break_label(label: str) -> str:
+    """A fault in lines of at most 26 characters."""
+    spaced = re.sub(r",\s*", ", ", label).replace("+ ", "+\u00a0").replace(" = ", "\u00a0=\u00a0")
+    return textwrap.fill(spaced, 26)
+
+
+def _row_height(labels: Iterable[str], least: float) -> float:
+    """How high (inches) a row a fault has to be, `least` or more, for its label not to touch the next."""
+    return max(least, 0.06 + 0.15 * max(_break_label(label).count("\n") + 1 for label in labels))
+
+
 def _set_fault_axis(axis: Axes, labels: Sequence[str]) -> None:
     """A row a fault, every other one shaded; first on top."""
-    broken = [textwrap.fill(label.replace(",", ", ").replace("+ ", "+\u00a0"), 26) for label in labels]
-    axis.set_yticks(range(len(labels)), broken)
+    axis.set_yticks(range(len(labels)), [_break_label(label) for label in labels])
     axis.set_ylim(len(labels) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)
     axis.grid(visible=False, axis="y")
@@ -570,7 +585,7 @@ def _strip_sheet(results: Results, title: str, words: str, strips: Sequence[Stri
         keys.append(Patch(facecolor="#DDDDDD", edgecolor=_GREY, label="quartiles, whiskers p5 to p95"))
     keys += [Line2D([], [], color=_GREY, linewidth=1.0, linestyle=_DASHED, label=s.usual[1]) for s in strips if s.usual]
     subtitle = _describe(results, words, results.noticed, _sizes(results), "marker: median")
-    size = (9.2 if len(strips) == 1 else 5.6, 0.75 + len(faults) * max(0.4, 0.088 * count))
+    size = (9.2 if len(strips) == 1 else 5.6, 0.75 + len(faults) * _row_height(faults, max(0.4, 0.088 * count)))
     figure, axes = _sheet(title, subtitle, [*_algorithm_handles(results), *keys], len(strips), size, columns=2)
     for axis, strip in zip(axes, strips, strict=True):
         for row, trials in enumerate(faults.values()):
@@ -694,7 +709,7 @@ def plot_phases_by_fault(results: Results) -> Figure:
     faults = _fault_rows(results)
     words = "median of each phase after the last crash, their sum at the bar's end"
     subtitle = _describe(results, words, results.noticed, _sizes(results))
-    size = (3.9, 0.75 + 0.31 * len(faults))
+    size = (3.9, 0.75 + len(faults) * _row_height(faults, 0.31))
     title = find_largest_phase(results)
     figure, axes = _sheet(title, subtitle, handles, len(results.algorithms), size, columns=3, share=True)
     widest = 1.0
@@ -713,6 +728,7 @@ def plot_phases_by_fault(results: Results) -> Figure:
             widest = max(widest, left)
         axis.set(title=algorithm_label(name), xlabel="time (ms)")
         axis.xaxis.set_tick_params(labelbottom=True)
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         axis.grid(visible=False, axis="x")
     _set_fault_axis(axes[0], list(faults))
     for axis in axes[1:]:
@@ -813,6 +829,11 @@ _SHARE_COLOURS = LinearSegmentedColormap.from_list(
 )
 
 
+def _verdict(cell: "pd.Series[Any]") -> str:
+    """How often a leader was elected, marked if it was not safe."""
+    return f"{'✓' if cell['safe'] else '✗'} {cell['elected']:,}/{cell['valid']:,}" if cell["valid"] else "did not hit"
+
+
 @mpl.rc_context(LOOK)
 def plot_verdicts_by_fault(results: Results) -> Figure:
     """How often each algorithm elected one leader of all under each fault, whether it was safe, and what it had promised.
@@ -830,31 +851,37 @@ def plot_verdicts_by_fault(results: Results) -> Figure:
         "trials that ended with one leader of all · ✓ safe: never two leaders of one election, no end in disagreement"
     )
     subtitle = " · ".join([words, results.noticed, "below: does the model promise it?"])
-    wide = 0.8 if len(names) <= 8 else 0.66
-    size = (2.6 + wide * len(names), 0.95 + 0.52 * len(faults))
+    heads = [textwrap.fill(algorithm_label(name).replace("–", "– "), 11).replace("– ", "–") for name in names]
+    tall = len(names) > max(8, len(faults))  # then an algorithm is a row: there is room for more rows than columns
+    labels = [textwrap.fill(results.label(fault).replace(",", ", "), 30) for fault in faults]
+    if tall:
+        parts = [results.label(fault).replace(",", ", ").replace(":", ": ") for fault in faults]
+        labels = [textwrap.fill(part, 15).replace(": ", ":") for part in parts]
+    across, down = (labels, list(map(algorithm_label, names))) if tall else (heads, labels)
+    texts = {key: _verdict(cell) for key, cell in cells.iterrows()}
+    wide = max(1.05 if tall else 0.8, 0.088 * max(map(len, texts.values())))
+    size = (2.6 + wide * len(across), 0.95 + 0.52 * len(down))
     figure, (axis,) = _sheet(find_promises(results), subtitle, list[Artist](handles), 1, size)
-    for row, fault in enumerate(faults):
-        for column, name in enumerate(names):
+    for first, fault in enumerate(faults):
+        for second, name in enumerate(names):
             if (fault, name) not in cells.index:
                 continue
+            row, column = (second, first) if tall else (first, second)
             cell = cells.loc[[(fault, name)]].iloc[0]
             share = cell["share"] if cell["valid"] else float("nan")
             place = (column - 0.48, row - 0.46)
             edge: Any = {"edgecolor": "black", "linewidth": 2} if cell["broken"] else {"edgecolor": "white"}
             face = _SHARE_COLOURS(share) if cell["valid"] else "#EEEEEE"
             axis.add_patch(Rectangle(place, 0.96, 0.92, facecolor=face, zorder=2 + bool(cell["broken"]), **edge))
-            mark = "✓" if cell["safe"] else "✗"
-            text = f"{mark} {cell['elected']:,}/{cell['valid']:,}" if cell["valid"] else "did not hit"
             look: Any = {"ha": "center", "va": "center", "zorder": 4}
             struck: Any = {"color": "#1C1C1C"} if cell["safe"] else {"color": "#7A0016", "weight": "bold"}
-            axis.text(column, row - 0.12, text, **look, **struck)
-            axis.text(column, row + 0.24, cell["promise"], size=6.5, color="#1C1C1C", **look)
-    heads = [textwrap.fill(algorithm_label(name).replace("–", "– "), 11).replace("– ", "–") for name in names]
-    axis.set_xticks(range(len(names)), heads, size=8 if wide == 0.8 else 7)
-    labels = [textwrap.fill(results.label(fault).replace(",", ", "), 30) for fault in faults]
-    axis.set_yticks(range(len(faults)), labels)
+            axis.text(column, row - 0.12, texts[fault, name], **look, **struck)
+            promise = cell["promise"].replace(": ", ":\n")
+            axis.text(column, row + 0.24, promise, size=6.5, color="#1C1C1C", **look)
+    axis.set_xticks(range(len(across)), across, size=8)
+    axis.set_yticks(range(len(down)), down)
     axis.xaxis.tick_top()
-    axis.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(faults) - 0.5, -0.5))
+    axis.set(xlim=(-0.5, len(across) - 0.5), ylim=(len(down) - 0.5, -0.5))
     axis.tick_params(length=0)
     axis.grid(visible=False)
     axis.spines[:].set_visible(False)
@@ -883,6 +910,7 @@ def plot_leaders_by_time(logs: Sequence[Log]) -> Figure:
     ]
     first = logs[0]
     wide = [1.1 * (_last_change(log) - log.began) for log in logs]
+    wide = [own if own > NOTHING else max(*wide, 1e6) for own in wide]  # nothing came of it: as long as the longest
     alike = max(wide) <= MOST_SHRUNK * min(wide)
     words = [
         "one trial of each",

@@ -4,6 +4,7 @@ import csv
 import html
 import json
 import re
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import msgspec
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.patches import Rectangle
-from matplotlib.text import Annotation
+from matplotlib.text import Annotation, Text
 from rich.console import Console
 
 from algorithms import ALGORITHMS
@@ -64,7 +66,11 @@ from bench.store import events_path
 from bench.textbook import CLAIMS, CLASSICS, judge_claims
 from bench.trial import SCHEMA, Trial
 
-KINDS = {"bully": ("Election", "Ok", "Coordinator"), "chang_roberts": ("Election", "Leader")}
+KINDS = {
+    "bully": ("Election", "Ok", "Coordinator"),
+    "chang_roberts": ("Election", "Leader"),
+    "invitation": ("AreYouCoordinator", "Answer", "Invitation", "Accept", "Ready"),
+}
 STEMS = [plot.__name__.removeprefix("plot_") for plot, _, _ in FIGURES]
 FAULT_STEMS = [plot.__name__.removeprefix("plot_") for plot, _, _ in (*VERDICT_FIGURES, *FAULT_FIGURES)]
 
@@ -572,6 +578,42 @@ def test_the_figures_of_faults_show_every_trial(tmp_path: Path) -> None:
     assert [axis.get_title(loc="left") for axis in plot_phases_by_fault(results).axes] == ["Bully", "Chang–Roberts"]
 
 
+LONG = ("leader-crash+delay:uniform:1ms:5ms", "partition:leader-alone,for=800ms", "crash:random=1,within=1ms", HALVES)
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """A run of all algorithms under faults with long names, some of it inside the model and most of it unsafe."""
+    cells = [(name, n, fault) for fault in LONG for n in (5, 9) for name in ALGORITHMS for _ in range(51)]
+    cells = [(name, n, fault) for name, n, fault in cells if n == 5 or fault != LONG[0]]
+    changes: list[dict[str, Any]] = [
+        {"within_model": number % 2 == 0, "violations": number % 2} for number in range(len(cells))
+    ]
+    rows = [make_trial(number, *cell, **changes[number]) for number, cell in enumerate(cells)]
+    return read(tmp_path_factory.mktemp("crowded") / "r", rows)
+
+
+@pytest.mark.parametrize("plot", [plot_verdicts_by_fault, plot_phases_by_fault, plot_messages_by_kind])
+def test_no_label_covers_another_or_is_cut(crowded: Results, plot: Callable[[Results], Figure]) -> None:
+    figure = plot(crowded)
+    figure.draw_without_rendering()
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and re.search("[a-z✓✗]", text.get_text())]
+    drawn = [(text.get_text(), text.get_window_extent()) for text in texts]
+    assert len(drawn) > 50
+    whole = figure.bbox.padded(1)
+    assert [one for one, box in drawn if not whole.fully_contains(*box.min) or not whole.fully_contains(*box.max)] == []
+    assert [(a, b) for (a, one), (b, other) in combinations(drawn, 2) if one.padded(-0.5).overlaps(other)] == []
+
+
+def test_who_sends_nothing_has_an_empty_bar(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "r", [make_trial(0), make_trial(1, "omega", messages=0)])
+    rows = (folder / "kinds.csv").read_text().splitlines(keepends=True)
+    (folder / "kinds.csv").write_text("".join(row for row in rows if not row.startswith("1,")))
+    shown = {text.get_text() for text in plot_messages_by_kind(load_results(folder)).axes[0].texts}
+    assert "0" in shown
+    assert "no trial to show" not in shown
+
+
 def test_a_run_with_faults_says_more_and_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "results" / "r", with_faults())
     page = build_report(folder)
@@ -804,6 +846,16 @@ def test_a_short_trial_beside_a_long_one_can_be_seen(others: tuple[str, ...], ax
     ends = [axis.get_xlim()[1] for axis in figure.axes if axis.get_visible()]
     assert (max(ends) > 5 * min(ends)) == (axes == 2)
     assert ("each has a time axis of its own" in figure.texts[1].get_text().replace("\n", " ")) == (axes == 2)
+
+
+def test_a_trial_in_which_nothing_follows_the_fault_has_an_axis_that_can_be_read() -> None:
+    logs, fault = [], "leader-crash+loss:0.9"
+    for number, name in enumerate(("bully", "sublinear")):
+        scenario = Scenario(algorithm=name, ids=(1, 2, 3), seed=1, delta=1e-3, horizon=20.0, faults=parse_plan(fault))
+        execution, events = record(scenario)
+        logs.append(make_log(events, execution, make_trial(number, name, n=3, fault=fault), scenario))
+    axes = plot_leaders_by_time(logs).axes
+    assert axes[1].get_xlim()[1] == axes[0].get_xlim()[1] > 0.1
 
 
 ROOT = Path(__file__).parent.parent
