@@ -66,6 +66,7 @@ COST_HEADS = {
     "epochs": "Elections",
     "false_suspicions": "False susp.",
     "detector_messages": "Detector",
+    "duplicated": "Dupl.",
 }
 SIGNS = {
     "o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "p": "⬟", "<": "◀", ">": "▶", "d": "♦", "h": "⬢", "*": "★", "P": "✚",

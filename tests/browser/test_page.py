@@ -19,7 +19,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt-get install chromium")
 SCREENS = {"laptop": (1440, 900), "phone": (390, 844)}
 PROFILE = """
-algorithms = ["bully", "ring", "lamport", "chang_roberts", "randomized", "raft"]
+algorithms = ["bully", "ring", "lamport", "chang_roberts", "randomized", "raft", "echo_extinction"]
 engine = "simulate"
 nodes = [4, 5, 6]
 faults = "none,leader-crash,delay:1ms,delay:5ms,delay:20ms"
@@ -27,7 +27,8 @@ trials = 3
 [[also]]
 nodes = [5]
 detector = "heartbeat"
-faults = "pause:leader,for=600ms,partition:halves,for=800ms"
+faults = "pause:leader,for=600ms,partition:halves,for=800ms,leader-crash+duplicate:0.2"
+trials = 20
 """
 
 
@@ -97,6 +98,12 @@ def test_every_figure_is_drawn(page: Any) -> None:
     assert min(widths) > 300
 
 
+def test_letters_of_a_figure_can_be_read_on_a_phone(page: Any) -> None:
+    page.set_viewport_size(dict(zip(("width", "height"), SCREENS["phone"], strict=True)))
+    scale = "images => images.map(image => image.clientWidth / image.naturalWidth)"
+    assert min(page.eval_on_selector_all("figure img", scale)) > 0.6
+
+
 def test_tables_sort_by_number_and_by_word(page: Any) -> None:
     for table in page.eval_on_selector_all("table.grid", "tables => tables.map(table => table.id)"):
         page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true; })")
@@ -133,3 +140,10 @@ def test_a_printer_gets_everything(page: Any) -> None:
     pdf = page.pdf(format="A4")
     assert pdf.count(b"/Type /Page\n") + pdf.count(b"/Type/Page") > 2
     assert page.eval_on_selector_all("details:not([open])", "all => all.length") == 0
+
+
+def test_paper_is_white(page: Any) -> None:
+    page.emulate_media(media="print", color_scheme="dark")
+    shown = "cells => cells.map(cell => getComputedStyle(cell).backgroundColor.match(/[0-9.]+/g).map(Number))"
+    colours = page.eval_on_selector_all("td, th", shown)
+    assert min(sum(parts[:3]) for parts in colours if len(parts) == 3 or parts[3]) > 500
