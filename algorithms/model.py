@@ -25,6 +25,7 @@ __all__ += [
     "Node",
     "Periodic",
     "Pulse",
+    "Replica",
 ]
 __all__ += ["choice", "count", "fibonacci", "harmonic", "number", "parameter", "peaks", "sides", "switch"]
 
@@ -556,3 +557,43 @@ class Node:
     def save(self, record: Message) -> None:
         """Put `record` on stable storage before anything sent later."""
         self.effects.append(Save(record))
+
+
+class Replica(Node):
+    """One of n servers that bear the crash of fewer than half: what pages that elect by majorities have in common.
+
+    Their elections are numbered, and in none may a server do two things, crash or no crash. What it must not forget are
+    the fields of its `record`, which are attributes, too: `save` sets them, and who comes back has them again.
+    """
+
+    model = Model("complete", "partially synchronous", "lossy", "minority", knows=("n", "neighbours"), safety="ever")
+
+    def on_recover(self, record: Message | None) -> None:
+        """Come back after a crash with what was saved last, and wait for what the others say."""
+        if record is not None:
+            self._hold(record)
+        self.wait()
+
+    def save(self, record: Message) -> None:
+        """Set the attributes that `record` names, and put it on stable storage before anything sent later."""
+        self._hold(record)
+        super().save(record)
+
+    def _hold(self, record: Message) -> None:
+        for name in record.__struct_fields__:
+            setattr(self, name, getattr(record, name))
+
+    def wait(self) -> None:
+        """Do something if nothing happens for a time."""
+
+    def is_majority(self, others: int) -> bool:
+        """Whether so many others and this server are more than half."""
+        return others + 1 > self.n // 2
+
+    def trusted(self) -> int:
+        """How many others are not suspected."""
+        return len(self.ports) - len(self.suspected)
+
+    def missing(self, followers: set[Port]) -> list[Port]:
+        """Who is neither suspected nor one of `followers`, ascending."""
+        return sorted(set(self.ports) - followers - self.suspected)

@@ -396,7 +396,8 @@ def check_declaration(algorithm: str, engine: Engine) -> None:
     page = find_algorithm(algorithm)
     wrong = [*_declared_words(page), *(_declared_bounds(page) if hasattr(page, "claims") else ())]
     module = sys.modules[page.__module__]
-    pages = [it for it in vars(module).values() if inspect.isclass(it) and issubclass(it, Node) and it is not Node]
+    own = [it for it in vars(module).values() if inspect.isclass(it) and it.__module__ == page.__module__]
+    pages = [it for it in own if issubclass(it, Node)]
     if pages == [page]:
         text = f"\n{module.__doc__ or ''}"
         places = [text.find(f"\n{heading}") for heading in HEADINGS]

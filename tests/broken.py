@@ -255,6 +255,7 @@ Change = tuple[str, str, str]  # page, old line, new line
 
 BROKEN: dict[str | Change, set[str]] = {  # a class here or a changed page -> the checks that catch it
     "Descends": {"declaration"},
+    ("ring.lelann", "\nReferences ", "\nSources    "): {"declaration"},
     ("ring.ring", "from algorithms.model import *", "import time\n\nfrom algorithms.model import *"): {"imports"},
     "Shares": {"purity"},
     "Counts": {"purity", "pickling", "determinism"},
@@ -276,7 +277,11 @@ BROKEN: dict[str | Change, set[str]] = {  # a class here or a changed page -> th
         "        if port == self.leader:\n",
         "        if port == self.leader and len(self.suspected) < 2:\n",
     ): {"resilience"},
-    ("quorum.zookeeper_fle", "others + 1 > self.n // 2", "others + 1 > self.n // 2 or self.n == 2"): {"minority"},
+    (
+        "quorum.zookeeper_fle",
+        "    def init(self)",
+        "    def is_majority(self, others): return others + 1 > self.n // 2 or self.n == 2\n\n    def init(self)",
+    ): {"minority"},
     ("quorum.raft", "self.resign()\n            self.epoch", "self.epoch"): {"adversity"},
     "Looks": {"parity"},
     ("ring.itai_rodeh", "self.elect(msg.hop)", "self.leader or self.elect(msg.hop)"): {"knowledge"},

@@ -29,7 +29,7 @@ def plant(folder: Path, page: str, old: str, new: str) -> str:
     (folder / package).mkdir()
     (folder / package / "__init__.py").touch()
     (folder / package / "page.py").write_text(source.replace(old, new))
-    (name,) = re.findall(r"^class (\w+)\(Node\)", source, re.MULTILINE)
+    (name,) = re.findall(r"^class (\w+)\((?:Node|Replica)\)", source, re.MULTILINE)
     return f"{package}.page:{name}"
 
 
@@ -502,7 +502,13 @@ MUTANTS = (
     twice(ZOOKEEPER_FLE, "a vote is told twice", "self.broadcast(Notification(self.epoch, *vote, True))", "claims"),
     Mutant(ZOOKEEPER_FLE, "the worst vote is taken over", "if vote > self.vote:", "if vote < self.vote:", "claims"),
     Mutant(ZOOKEEPER_FLE, "nobody waits for a better vote", "self.patience * self.finalize_wait", "0", "claims"),
-    Mutant(ZOOKEEPER_FLE, "a minority decides", "others + 1 > self.n // 2", "others + 2 > self.n // 2", "minority"),
+    Mutant(
+        ZOOKEEPER_FLE,
+        "a minority decides",
+        "    def init(self)",
+        "    def is_majority(self, others): return others + 2 > self.n // 2\n\n    def init(self)",
+        "minority",
+    ),
     without(ZOOKEEPER_FLE, "who follows does not say so", "self.send(leader, FollowerInfo(self.epoch))", "claims"),
     twice(ZOOKEEPER_FLE, "who follows says so twice", "self.send(leader, FollowerInfo(self.epoch))", "claims"),
     without(ZOOKEEPER_FLE, "the leader keeps it to itself", "self.broadcast(LeaderInfo(self.epoch))", "claims"),
@@ -519,21 +525,27 @@ MUTANTS = (
     Mutant(
         PAXOS,
         "a ballot is not higher",
-        "(self.promised // self.n + 1) * self.n",
-        "(self.promised // self.n) * self.n",
+        "(self.epoch // self.n + 1) * self.n",
+        "(self.epoch // self.n) * self.n",
         "claims",
     ),
     Mutant(PAXOS, "nothing is promised", "self.send(port, Promise(msg.ballot))", "pass"),
     twice(PAXOS, "a promise is said twice", "self.send(port, Promise(msg.ballot))"),
-    Mutant(PAXOS, "a minority is enough", "others + 1 > self.n // 2", "others + 2 > self.n // 2", "minority"),
+    Mutant(
+        PAXOS,
+        "a minority is enough",
+        "    def init(self)",
+        "    def is_majority(self, others): return others + 2 > self.n // 2\n\n    def init(self)",
+        "minority",
+    ),
     without(PAXOS, "the leader keeps it to itself", "self.broadcast(Accept(self.ballot))"),
     Mutant(PAXOS, "promises are not noted", "self.promises.add(port)", "pass"),
     Mutant(PAXOS, "everybody elects itself", "self.elect(port, msg.ballot)", "self.elect(self.id, msg.ballot)"),
     Mutant(
         PAXOS,
         "a suspicion is ignored",
-        "not self.promised or port == self.owner() or stranded",
-        "not self.promised or stranded",
+        "not self.epoch or port == self.owner() or stranded",
+        "not self.epoch or stranded",
         "claims",
     ),
     without(VIEWSTAMPED, "nobody hears who leaves", "self.broadcast(StartViewChange(view))"),
@@ -553,8 +565,8 @@ MUTANTS = (
     Mutant(
         VIEWSTAMPED,
         "another is told",
-        "self.primary(), DoViewChange(self.view_number))\n\n",
-        "self.ports[0], DoViewChange(self.view_number))\n\n",
+        "self.primary(), DoViewChange(self.epoch))\n\n",
+        "self.ports[0], DoViewChange(self.epoch))\n\n",
     ),
     Mutant(
         VIEWSTAMPED,
@@ -565,16 +577,16 @@ MUTANTS = (
     Mutant(
         VIEWSTAMPED,
         "there is a gap between views",
-        "stranded:\n            self.change(self.view_number + 1)",
-        "stranded:\n            self.change(self.view_number + 2)",
+        "stranded:\n            self.change(self.epoch + 1)",
+        "stranded:\n            self.change(self.epoch + 2)",
         "claims",
     ),
-    without(VIEWSTAMPED, "the primary keeps it to itself", "self.broadcast(StartView(self.view_number))"),
+    without(VIEWSTAMPED, "the primary keeps it to itself", "self.broadcast(StartView(self.epoch))"),
     Mutant(
         VIEWSTAMPED,
         "everybody elects itself",
-        "self.elect(port, self.view_number)",
-        "self.elect(self.id, self.view_number)",
+        "self.elect(port, self.epoch)",
+        "self.elect(self.id, self.epoch)",
     ),
     Mutant(VIEWSTAMPED, "the old primary stays", "or port == self.primary()", "", "claims"),
 )

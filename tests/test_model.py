@@ -14,6 +14,7 @@ from algorithms.model import (
     Message,
     Node,
     Port,
+    Replica,
     Save,
     Send,
     SetTimer,
@@ -172,6 +173,22 @@ def test_parameters_are_attributes_and_inherited() -> None:
     assert (list(Patient.parameters), list(Polite.parameters)) == (["timeout"], ["timeout", "asks"])
     node = Polite(View(1, (), 1, ""), asks=Polite.parameters["asks"].parse("on"))
     assert (node.timeout, node.asks, Polite(View(1, (), 1, "")).asks) == (3, True, False)
+
+
+def test_what_a_replica_saved_it_has_again_after_a_crash() -> None:
+    class Voted(Message, frozen=True):
+        epoch: int
+        voted: int
+
+    class Server(Replica):
+        record = Voted
+        voted = 0
+
+    node, back = (Server(View(1, (2, 3), 3, "")) for _ in range(2))
+    node.save(Voted(4, 2))
+    assert take(node) == [Save(Voted(4, 2))]
+    back.on_recover(Voted(4, 2))
+    assert (node.epoch, node.voted) == (back.epoch, back.voted) == (4, 2)
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,9 @@ class Accept(Announcement, frozen=True):
 
 
 class Promised(Message, frozen=True):
-    """What survives a crash."""
+    """What survives a crash: the ballot that was promised last."""
 
-    ballot: int
+    epoch: int
 
 
 def _messages(arrangement: Arrangement) -> dict[str, int]:
@@ -54,8 +54,7 @@ def _messages(arrangement: Arrangement) -> dict[str, int]:
     return {"Prepare": others, "Promise": len(arrangement.live) - 1, "Accept": others}
 
 
-class Paxos(Node):
-    model = Model("complete", "partially synchronous", "lossy", "minority", knows=("n", "neighbours"), safety="ever")
+class Paxos(Replica):
     messages = (Prepare, Promise, Nack, Accept)
     record = Promised
     timeout: float = number(8, 8, "in delta: how long a node waits at first, and by how much at random")
@@ -74,24 +73,19 @@ class Paxos(Node):
     )
 
     def init(self) -> None:
-        self.promised = 0
+        self.epoch = 0  # the ballot that it promised last
         self.ballot = 0  # that it prepared last
         self.promises: set[Port] = set()
         self.asked = False
         self.patience = 1  # times as long as at first is a wait
 
     def on_start(self) -> None:
-        if not self.promised:
+        if not self.epoch:
             self.prepare()
-
-    def on_recover(self, record: Message | None) -> None:
-        if isinstance(record, Promised):
-            self.epoch = self.promised = record.ballot
-        self.wait()
 
     def on_suspect(self, port: Port) -> None:
         stranded = self.leader is not None and not self.is_majority(self.trusted())
-        if not self.promised or port == self.owner() or stranded:
+        if not self.epoch or port == self.owner() or stranded:
             self.prepare()
 
     def on_trust(self, port: Port) -> None:
@@ -99,27 +93,19 @@ class Paxos(Node):
             self.promises.discard(port)
             self.send(port, Accept(self.ballot))
             self.wait()
-        elif self.promised and self.promised == self.ballot:
+        elif self.epoch and self.epoch == self.ballot:
             self.send(port, Prepare(self.ballot))
         if self.leader is None:
             self.wait()
 
-    def is_majority(self, others: int) -> bool:
-        """Whether so many others and this node are more than half."""
-        return others + 1 > self.n // 2
-
-    def trusted(self) -> int:
-        """How many others are not suspected."""
-        return len(self.ports) - len(self.suspected)
-
     def owner(self) -> Id:
         """Whose ballot this node has promised to heed."""
-        return sorted((self.id, *self.ports))[self.promised % self.n]
+        return sorted((self.id, *self.ports))[self.epoch % self.n]
 
     def prepare(self) -> None:
         """Ask for promises to a ballot higher than all that were seen."""
         rank = sorted((self.id, *self.ports)).index(self.id)
-        self.ballot = (self.promised // self.n + 1) * self.n + rank
+        self.ballot = (self.epoch // self.n + 1) * self.n + rank
         self.promises = set()
         self.promise(self.ballot)
         self.broadcast(Prepare(self.ballot))
@@ -127,7 +113,6 @@ class Paxos(Node):
 
     def promise(self, ballot: int) -> None:
         """Heed nothing lower, crash or no crash; there is no leader until it is told of."""
-        self.epoch = self.promised = ballot
         self.leader, self.asked = None, False
         self.save(Promised(ballot))
         self.wait()
@@ -139,15 +124,15 @@ class Paxos(Node):
             self.set_timer("wait", self.patience * (self.timeout + self.rng.uniform(0, self.timeout)))
 
     def on_prepare(self, port: Port, msg: Prepare) -> None:
-        if msg.ballot > self.promised:
+        if msg.ballot > self.epoch:
             self.promise(msg.ballot)
-        if msg.ballot == self.promised:
+        if msg.ballot == self.epoch:
             self.send(port, Promise(msg.ballot))
         else:
-            self.send(port, Nack(self.promised))
+            self.send(port, Nack(self.epoch))
 
     def on_promise(self, port: Port, msg: Promise) -> None:
-        if msg.ballot != self.ballot or msg.ballot != self.promised:
+        if msg.ballot != self.ballot or msg.ballot != self.epoch:
             return
         if port in self.promises and self.leader == self.id:  # it has not heard of the outcome
             self.send(port, Accept(self.ballot))
@@ -155,7 +140,7 @@ class Paxos(Node):
         self.lead()
 
     def on_nack(self, port: Port, msg: Nack) -> None:
-        if msg.ballot > self.promised:
+        if msg.ballot > self.epoch:
             self.promise(msg.ballot)
 
     def lead(self) -> None:
@@ -167,18 +152,14 @@ class Paxos(Node):
             self.elect(self.id, self.ballot)
             self.broadcast(Accept(self.ballot))
             self.wait()
-        if not self.missing():
+        if not self.missing(self.promises):
             self.cancel_timer("wait")
 
-    def missing(self) -> list[Port]:
-        """Who is not suspected, and has not promised."""
-        return sorted(set(self.ports) - self.promises - self.suspected)
-
     def on_accept(self, port: Port, msg: Accept) -> None:
-        if msg.ballot < self.promised:
-            self.send(port, Nack(self.promised))
+        if msg.ballot < self.epoch:
+            self.send(port, Nack(self.epoch))
             return
-        if msg.ballot > self.promised:
+        if msg.ballot > self.epoch:
             self.promise(msg.ballot)
         self.cancel_timer("wait")
         self.patience = 1
@@ -186,15 +167,15 @@ class Paxos(Node):
 
     def on_timeout(self, name: str) -> None:
         self.patience = min(2 * self.patience, LONGEST)
-        if self.promised and self.promised == self.ballot:
-            ports = self.missing() if self.leader == self.id else sorted(set(self.ports) - self.promises)
+        if self.epoch and self.epoch == self.ballot:
+            ports = self.missing(self.promises) if self.leader == self.id else sorted(set(self.ports) - self.promises)
             for port in ports:
                 self.send(port, Prepare(self.ballot))
             if ports:
                 self.wait()
-        elif self.asked or not self.promised or self.owner() in (self.id, *self.suspected):
+        elif self.asked or not self.epoch or self.owner() in (self.id, *self.suspected):
             self.prepare()
         else:
             self.asked = True
-            self.send(self.owner(), Promise(self.promised))
+            self.send(self.owner(), Promise(self.epoch))
             self.wait()

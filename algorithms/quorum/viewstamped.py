@@ -40,9 +40,9 @@ class StartView(Announcement, frozen=True):
 
 
 class LastView(Message, frozen=True):
-    """What survives a crash."""
+    """What survives a crash: the view that was entered last."""
 
-    view: int
+    epoch: int
 
 
 def _views(arrangement: Arrangement) -> list[Id]:
@@ -65,8 +65,7 @@ def _messages(arrangement: Arrangement) -> dict[str, int]:
     }
 
 
-class Viewstamped(Node):
-    model = Model("complete", "partially synchronous", "lossy", "minority", knows=("n", "neighbours"), safety="ever")
+class Viewstamped(Replica):
     messages = (StartViewChange, DoViewChange, StartView)
     record = LastView
     timeout: float = number(8, 8, "in delta: how long a view change may take at first")
@@ -81,7 +80,7 @@ class Viewstamped(Node):
     )
 
     def init(self) -> None:
-        self.view_number = 0
+        self.epoch = 0  # the view
         self.changes: set[Port] = set()  # who left for this view
         self.followers: set[Port] = set()  # who told its primary
         self.told = False  # whether this replica did
@@ -89,43 +88,29 @@ class Viewstamped(Node):
         self.patience = 1  # times as long as at first is a wait
 
     def on_start(self) -> None:
-        if not self.view_number:
+        if not self.epoch:
             self.change(1)
-
-    def on_recover(self, record: Message | None) -> None:
-        if isinstance(record, LastView):
-            self.epoch = self.view_number = record.view
-        self.wait()
 
     def on_suspect(self, port: Port) -> None:
         stranded = self.leader is not None and not self.is_majority(self.trusted())
-        if not self.view_number or port == self.primary() or stranded:
-            self.change(self.view_number + 1)
+        if not self.epoch or port == self.primary() or stranded:
+            self.change(self.epoch + 1)
 
     def on_trust(self, port: Port) -> None:
         if self.leader == self.id:
             self.followers.discard(port)
-            self.send(port, StartView(self.view_number))
+            self.send(port, StartView(self.epoch))
             self.wait()
-        elif self.leader is None and self.view_number:
-            self.send(port, StartViewChange(self.view_number))
+        elif self.leader is None and self.epoch:
+            self.send(port, StartViewChange(self.epoch))
             self.wait()
-
-    def is_majority(self, others: int) -> bool:
-        """Whether so many others and this node are more than half."""
-        return others + 1 > self.n // 2
-
-    def trusted(self) -> int:
-        """How many others are not suspected."""
-        return len(self.ports) - len(self.suspected)
 
     def primary(self) -> Id:
         """Who leads in this view, if anybody does."""
-        return sorted((self.id, *self.ports))[self.view_number % self.n]
+        return sorted((self.id, *self.ports))[self.epoch % self.n]
 
     def enter(self, view: int) -> None:
         """Be in `view`, and never again in one before, crash or no crash."""
-        self.epoch = self.view_number = view
         self.leader, self.changes, self.followers, self.told, self.asked = None, set(), set(), False, False
         self.save(LastView(view))
 
@@ -143,13 +128,13 @@ class Viewstamped(Node):
             self.set_timer("wait", self.patience * self.timeout)
 
     def on_start_view_change(self, port: Port, msg: StartViewChange) -> None:
-        if msg.view > self.view_number:
+        if msg.view > self.epoch:
             self.change(msg.view)
-        if msg.view < self.view_number or port in self.changes:  # late, or it asks again
+        if msg.view < self.epoch or port in self.changes:  # late, or it asks again
             if self.leader == self.id:
-                self.send(port, StartView(self.view_number))
-            elif self.leader is None and msg.view < self.view_number:
-                self.send(port, StartViewChange(self.view_number))
+                self.send(port, StartView(self.epoch))
+            elif self.leader is None and msg.view < self.epoch:
+                self.send(port, StartViewChange(self.epoch))
             return
         self.changes.add(port)
         self.follow()
@@ -162,12 +147,12 @@ class Viewstamped(Node):
         if self.primary() == self.id:
             self.lead()
         else:
-            self.send(self.primary(), DoViewChange(self.view_number))
+            self.send(self.primary(), DoViewChange(self.epoch))
 
     def on_do_view_change(self, port: Port, msg: DoViewChange) -> None:
-        if msg.view > self.view_number:
+        if msg.view > self.epoch:
             self.change(msg.view)
-        if msg.view == self.view_number:
+        if msg.view == self.epoch:
             self.followers.add(port)
             self.lead()
 
@@ -177,40 +162,36 @@ class Viewstamped(Node):
             return
         if self.leader is None:
             self.patience = 1
-            self.elect(self.id, self.view_number)
-            self.broadcast(StartView(self.view_number))
+            self.elect(self.id, self.epoch)
+            self.broadcast(StartView(self.epoch))
             self.wait()
-        if not self.missing():
+        if not self.missing(self.followers):
             self.cancel_timer("wait")
 
-    def missing(self) -> list[Port]:
-        """Who is not suspected, and has not told this primary that it follows."""
-        return sorted(set(self.ports) - self.followers - self.suspected)
-
     def on_start_view(self, port: Port, msg: StartView) -> None:
-        if msg.view < self.view_number:
+        if msg.view < self.epoch:
             return
-        if msg.view > self.view_number:
+        if msg.view > self.epoch:
             self.enter(msg.view)
         if not self.told or self.leader is not None:
             self.told = True
-            self.send(port, DoViewChange(self.view_number))
+            self.send(port, DoViewChange(self.epoch))
         self.cancel_timer("wait")
         self.patience = 1
-        self.elect(port, self.view_number)
+        self.elect(port, self.epoch)
 
     def on_timeout(self, name: str) -> None:
         self.patience = min(2 * self.patience, LONGEST)
         if self.leader == self.id:
-            for port in self.missing():
-                self.send(port, StartView(self.view_number))
-            if self.missing():
+            for port in self.missing(self.followers):
+                self.send(port, StartView(self.epoch))
+            if self.missing(self.followers):
                 self.wait()
-        elif self.asked or not self.view_number or self.primary() in (self.id, *self.suspected):
-            self.change(self.view_number + 1)
+        elif self.asked or not self.epoch or self.primary() in (self.id, *self.suspected):
+            self.change(self.epoch + 1)
         else:
             self.asked = True
-            self.broadcast(StartViewChange(self.view_number))
+            self.broadcast(StartViewChange(self.epoch))
             if self.told:
-                self.send(self.primary(), DoViewChange(self.view_number))
+                self.send(self.primary(), DoViewChange(self.epoch))
             self.wait()

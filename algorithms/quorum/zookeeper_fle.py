@@ -47,9 +47,9 @@ class LeaderInfo(Announcement, frozen=True):
 
 
 class Accepted(Message, frozen=True):
-    """What survives a crash."""
+    """What survives a crash: the last epoch in which it followed or led."""
 
-    epoch: int
+    accepted: int
 
 
 def _messages(arrangement: Arrangement) -> dict[str, int]:
@@ -76,8 +76,7 @@ def _with_outcome(votes: float, n: int, a: int) -> float:
 _MOST = Formula("n(n−1)(n+1)/2 + 2(n−1)", lambda n, a: _with_outcome(a * (a + 1) / 2, n, a))
 
 
-class ZooKeeperFLE(Node):
-    model = Model("complete", "partially synchronous", "lossy", "minority", knows=("n", "neighbours"), safety="ever")
+class ZooKeeperFLE(Replica):
     messages = (Notification, FollowerInfo, LeaderInfo)
     record = Accepted
     finalize_wait: float = number(3, 3, "in delta: how long a better vote is waited for")
@@ -110,8 +109,7 @@ class ZooKeeperFLE(Node):
             self.look(self.epoch)
 
     def on_recover(self, record: Message | None) -> None:
-        if isinstance(record, Accepted):
-            self.accepted = record.epoch
+        super().on_recover(record)
         self.look(self.accepted + 1)
 
     def on_suspect(self, port: Port) -> None:
@@ -128,14 +126,6 @@ class ZooKeeperFLE(Node):
         elif self.state == "looking":
             self.send(port, Notification(self.epoch, *self.vote, True))
             self.count()
-
-    def is_majority(self, others: int) -> bool:
-        """Whether so many others and this node are more than half."""
-        return others + 1 > self.n // 2
-
-    def trusted(self) -> int:
-        """How many others are not suspected."""
-        return len(self.ports) - len(self.suspected)
 
     def look(self, epoch: int, vote: Vote = (0, 0)) -> None:
         """Look for a leader in a new epoch, and vote for oneself unless `vote` is better."""
@@ -207,7 +197,7 @@ class ZooKeeperFLE(Node):
             self.broadcast(Notification(self.epoch, *self.vote, True))
             self.count()
         elif self.leader == self.id:
-            for port in self.missing():
+            for port in self.missing(self.followers):
                 self.send(port, LeaderInfo(self.epoch))
             self.remind()
         else:
@@ -215,7 +205,7 @@ class ZooKeeperFLE(Node):
 
     def accept(self, leader: Id) -> None:
         """Follow in this epoch, or lead: nobody else's follower in it any more, crash or no crash."""
-        self.accepted, self.vote = self.epoch, (self.epoch, leader)
+        self.vote = (self.epoch, leader)
         self.save(Accepted(self.epoch))
         if leader != self.id:
             self.send(leader, FollowerInfo(self.epoch))
@@ -243,14 +233,10 @@ class ZooKeeperFLE(Node):
         if self.leader is not None:
             self.remind()
 
-    def missing(self) -> list[Port]:
-        """Who is not suspected, and does not follow this leader."""
-        return sorted(set(self.ports) - self.followers - self.suspected)
-
     def remind(self) -> None:
         """Tell again who leads, if somebody does not follow."""
         self.cancel_timer("resend")
-        if self.missing():
+        if self.missing(self.followers):
             self.wait()
 
     def on_leader_info(self, port: Port, msg: LeaderInfo) -> None:
