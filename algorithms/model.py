@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 # the vocabulary of a page
 __all__ = ["NEXT", "PREVIOUS", "Id", "Port", "Position"]
@@ -27,7 +28,7 @@ __all__ += [
     "Pulse",
     "Replica",
 ]
-__all__ += ["choice", "count", "fibonacci", "harmonic", "number", "parameter", "peaks", "sides", "switch"]
+__all__ += ["choice", "count", "fibonacci", "harmonic", "number", "parameter", "peaks", "replace", "sides", "switch"]
 
 Id = int  # what is compared; unique, at least 1
 Port = int  # a node's own label for one of its links

@@ -282,7 +282,9 @@ BROKEN: dict[str | Change, set[str]] = {  # a class here or a changed page -> th
         "    def init(self)",
         "    def is_majority(self, others): return others + 1 > self.n // 2 or self.n == 2\n\n    def init(self)",
     ): {"minority"},
-    ("quorum.raft", "self.resign()\n            self.epoch", "self.epoch"): {"adversity"},
+    ("quorum.raft", "    def init(self)", "    def on_recover(self, record): self.wait()\n\n    def init(self)"): {
+        "adversity"
+    },
     "Looks": {"parity"},
     ("ring.itai_rodeh", "self.elect(msg.hop)", "self.leader or self.elect(msg.hop)"): {"knowledge"},
 }

@@ -10,7 +10,7 @@ Model        complete graph · partially synchronous, for liveness alone · loss
 Guarantees   never two leaders of one term, under any timing, loss and partition; a leader once hops take at most delta
 Messages     RequestVote(term, log_term, log_index)     "vote for me in this term; my log ends so"   O(log) bits
              Vote(term, granted)                        "yes" or "no"                                O(log) bits
-             RequestPreVote(term, log_term, log_index)  "would you vote for me in this next term?"   O(log) bits
+             RequestPreVote(term, log_term, log_index)  "would you vote for me in the term after?"   O(log) bits
              PreVote(term, granted)                     "yes" or "no"                                O(log) bits
              AppendEntries(term)                        "I lead this term"         O(log) bits, announcement
              Heartbeat(term)                            "I still lead this term"   O(log) bits, periodic
@@ -21,9 +21,10 @@ Complexity   with a of n servers alive, one candidate: 2(n - 1) + a - 1, so 3(n 
 Beyond the model   half or more down, or cut off: no leader, and terms rise for ever (with pre-votes they do not); a paused
              leader still believes that it leads until it hears of a later term; hops near the timeout: elections go on
 References   D. Ongaro and J. Ousterhout, In Search of an Understandable Consensus Algorithm, USENIX ATC, 2014; D. Ongaro,
-             Consensus: Bridging Theory and Practice, Stanford, 2014, sections 3.4, 4.2.3, 9. Deviations: logs do not grow,
-             so entries travel nowhere; an initiator is a server whose timer runs, the others wake when they hear of it; a
-             candidate writes down its own vote while its requests travel; a candidate does not ask again within a term.
+             Consensus: Bridging Theory and Practice, Stanford, 2014, sections 3.4, 4.2.3, 6.2, 9. Deviations: logs do not
+             grow, so entries travel nowhere; an initiator is a server whose timer runs, the others wake when they hear of
+             it; a candidate writes down its own vote while its requests travel; a candidate does not ask again within a
+             term; a leader that resigns for want of a majority stands again at once.
 """
 
 from algorithms.model import *
@@ -60,15 +61,14 @@ class Appended(Heartbeat, frozen=True): ...
 class Voted(Message, frozen=True):
     """What survives a crash: the term, and who got this server's vote in it (0: nobody)."""
 
-    term: int
+    epoch: int
     voted: Id
 
 
 def _messages(arrangement: Arrangement) -> dict[str, int]:
     """One candidate asks all, hears from all that live, and tells all."""
     others, living = arrangement.n - 1, len(arrangement.live) - 1
-    asks = arrangement.parameters["pre_vote"]
-    first = {"RequestPreVote": others * asks, "PreVote": living * asks}
+    first = {"RequestPreVote": others, "PreVote": living} if arrangement.parameters["pre_vote"] else {}
     return first | {"RequestVote": others, "Vote": living, "AppendEntries": others}
 
 
@@ -76,10 +76,8 @@ _ONE = Formula("3(n−1)", lambda n, a: 2 * (n - 1) + a - 1)
 _PULSE = Pulse(period=lambda it: it["timeout"] / 2, timeout=lambda it: it["timeout"] + it["spread"])
 
 
-class Raft(Node):
-    model = Model(
-        "complete", "partially synchronous", "lossy", "minority", knows=("n", "neighbours"), safety="ever", pulse=_PULSE
-    )
+class Raft(Replica):
+    model = replace(Replica.model, pulse=_PULSE)
     messages = (RequestVote, Vote, RequestPreVote, PreVote, AppendEntries, Heartbeat, Appended)
     record = Voted
     timeout: float = number(5, 1, "the shortest election timeout, in delta; heartbeats come twice as often")
@@ -103,7 +101,9 @@ class Raft(Node):
     def init(self) -> None:
         self.epoch = self.voted = 0  # the term, and who got this server's vote in it
         self.role = "follower"
-        self.heard: set[Id] = set()  # who voted for this candidate, or answered this leader of late
+        self.awaited: Message | None = None  # the answer that counts
+        # who gave it, to a leader since its last heartbeat, and who did between the two before
+        self.heard, self.before = set[Port](), set[Port]()
         # the log of who is behind is longer, but its last entry is of an older term
         self.log = (0, 2) if sum(port < self.id for port in self.ports) < self.behind else (1, 1)
 
@@ -113,77 +113,50 @@ class Raft(Node):
 
     wait = on_start
 
-    def on_recover(self, record: Message | None) -> None:
-        if isinstance(record, Voted):
-            self.epoch, self.voted = record.term, record.voted
-        self.wait()
-
     def observe_term(self, term: int) -> None:
-        """The one place where the term rises: whoever led or stood for an earlier one is a follower."""
+        """Whoever led or stood for an earlier term is a follower in a later one, and has given no vote in it."""
         if term > self.epoch:
-            self.resign()
-            self.epoch, self.voted, self.leader = term, 0, None
+            if self.role == "leader":
+                self.cancel_timer("heartbeat")
+                self.wait()
+            self.role, self.awaited, self.leader = "follower", None, None
             self.save(Voted(term, 0))
 
-    def vote(self, voted: Id) -> None:
-        """Give the one vote of this term."""
-        self.voted = voted
-        self.save(Voted(self.epoch, voted))
-
-    def resign(self) -> None:
-        """Be a follower."""
-        if self.role == "leader":
-            self.cancel_timer("heartbeat", "quorum")
-            self.wait()
-        self.role = "follower"
-
     def on_timeout(self, name: str) -> None:
-        if name == "heartbeat":
+        if name == "heartbeat" and (not self.check_quorum or self.is_majority(len(self.heard | self.before))):
+            self.before, self.heard = self.heard, set()
             self.broadcast(Heartbeat(self.epoch))
             self.set_timer("heartbeat", self.timeout / 2)
-        elif name == "quorum" and 2 * len(self.heard) > self.n:
-            self.heard = {self.id}
-            self.set_timer("quorum", self.timeout)
-        elif name == "quorum":
-            self.doubt()
-            self.resign()
-        elif name == "election" and self.pre_vote:
-            self.doubt()
-            self.broadcast(RequestPreVote(self.epoch + 1, *self.log))
-            self.gather("asking")
-        elif name == "election":
-            self.stand()
+        elif name != "lease":  # it hears from no leader, or leads and hears from no majority
+            self.stand("pre-candidate" if self.pre_vote else "candidate")
 
-    def stand(self) -> None:
-        """Be a candidate in the next term."""
-        self.broadcast(RequestVote(self.epoch + 1, *self.log))
-        self.observe_term(self.epoch + 1)
-        self.vote(self.id)
-        self.gather("candidate")
-
-    def gather(self, role: str) -> None:
-        """Count the answers of the others, until the next timeout."""
+    def stand(self, role: str) -> None:
+        """Ask all for their votes in the next term, or whether they would give them; count until the next timeout."""
+        self.doubt()
+        if role == "candidate":
+            self.broadcast(RequestVote(self.epoch + 1, *self.log))
+            self.save(Voted(self.epoch + 1, self.id))
+        else:
+            self.broadcast(RequestPreVote(self.epoch, *self.log))
         self.role, self.heard = role, set()
+        self.awaited = Vote(self.epoch, True) if role == "candidate" else PreVote(self.epoch, True)
         self.wait()
-        self.count(self.id)
+        self.count()
 
-    def count(self, port: Port) -> None:
-        """Count one answer more; with a majority go on."""
-        self.heard.add(port)
-        if 2 * len(self.heard) > self.n and self.role == "asking":
-            self.stand()
-        elif 2 * len(self.heard) > self.n and self.role == "candidate":
+    def count(self) -> None:
+        """With a majority a pre-candidate becomes a candidate, and a candidate the leader."""
+        if self.is_majority(len(self.heard)) and self.role == "pre-candidate":
+            self.stand("candidate")
+        elif self.is_majority(len(self.heard)) and self.role == "candidate":
             self.lead()
 
     def lead(self) -> None:
         """Be the leader of this term, and say so."""
-        self.role, self.heard = "leader", {self.id}
+        self.role, self.awaited = "leader", Appended(self.epoch)
         self.cancel_timer("election")
         self.elect(self.id, self.epoch)
         self.broadcast(AppendEntries(self.epoch))
         self.set_timer("heartbeat", self.timeout / 2)
-        if self.check_quorum:
-            self.set_timer("quorum", self.timeout)
 
     @property
     def is_led(self) -> bool:
@@ -191,34 +164,31 @@ class Raft(Node):
         return self.role == "leader" or "lease" in self.armed
 
     def on_request_vote(self, port: Port, msg: RequestVote) -> None:
-        if self.check_quorum and self.is_led:
-            return
-        self.observe_term(msg.term)
+        if not (self.check_quorum and self.is_led):
+            self.observe_term(msg.term)
         granted = msg.term == self.epoch and self.voted in (0, port) and (msg.log_term, msg.log_index) >= self.log
         if granted:
-            self.vote(port)
+            self.save(Voted(self.epoch, port))
             self.wait()
         self.send(port, Vote(self.epoch, granted))
 
-    def on_vote(self, port: Port, msg: Vote) -> None:
-        self.observe_term(msg.term)
-        if msg.granted and msg.term == self.epoch and self.role == "candidate":
-            self.count(port)
-
     def on_request_pre_vote(self, port: Port, msg: RequestPreVote) -> None:
-        granted = msg.term > self.epoch and not self.is_led and (msg.log_term, msg.log_index) >= self.log
+        granted = msg.term >= self.epoch and not self.is_led and (msg.log_term, msg.log_index) >= self.log
         self.send(port, PreVote(msg.term if granted else self.epoch, granted))
 
-    def on_pre_vote(self, port: Port, msg: PreVote) -> None:
-        if not msg.granted:
-            self.observe_term(msg.term)
-        elif msg.term == self.epoch + 1 and self.role == "asking":
-            self.count(port)
+    def on_vote(self, port: Port, msg: Vote | Appended) -> None:
+        """An answer: it counts, unless it is a refusal, late, or to what this server asked in another role."""
+        self.observe_term(msg.term)
+        if msg == self.awaited:
+            self.heard.add(port)
+            self.count()
+
+    on_pre_vote = on_appended = on_vote
 
     def on_append_entries(self, port: Port, msg: AppendEntries | Heartbeat) -> None:
         self.observe_term(msg.term)
         if msg.term == self.epoch:
-            self.role = "follower"
+            self.role, self.awaited = "follower", None
             self.wait()
             if self.pre_vote or self.check_quorum:
                 self.set_timer("lease", self.timeout)
@@ -227,8 +197,3 @@ class Raft(Node):
         self.send(port, Appended(self.epoch))
 
     on_heartbeat = on_append_entries
-
-    def on_appended(self, port: Port, msg: Appended) -> None:
-        self.observe_term(msg.term)
-        if msg.term == self.epoch and self.role == "leader":
-            self.count(port)
