@@ -7,9 +7,8 @@ nodes that come back, is in `adversity`.
 
 import gc
 import random
-from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from heapq import heappop, heappush, heapreplace
 from math import floor
@@ -18,12 +17,10 @@ from typing import Any, ClassVar
 import msgspec
 
 from algorithms.model import (
-    NEXT,
     CancelTimer,
     Effect,
     Elect,
     Id,
-    Key,
     Message,
     Node,
     Periodic,
@@ -42,7 +39,6 @@ from bench.scenario import Scenario, choose_initiators, find_algorithm, node_mak
 
 encode = msgspec.msgpack.Encoder().encode
 
-MANY = 100_000  # nodes from which on memory counts more than time
 Put = Callable[[list[Event], Event], object]
 Handler = Callable[[Any, Port, Any], None]
 Tally = list[Any]  # [how many were sent, their handler]
@@ -60,11 +56,6 @@ class Tallies(dict[tuple[type[Message], int], Tally]):
         return tally
 
 
-def pack(numbers: list[int]) -> MutableSequence[int]:
-    """Numbers by position: a list up to MANY, since with arrays the loop took 1.03; then an array, 32 bytes less each."""
-    return numbers if len(numbers) <= MANY else array("q", numbers)
-
-
 class Simulation:
     """One trial in virtual time.
 
@@ -73,11 +64,11 @@ class Simulation:
         observer: told of each delivery before it is handled: time (ns), source, target, message, depth.
 
     Attributes:
-        heap: events to come, by time and then by the order in which they were scheduled.
+        heap: events to come, by time and then by the order in which they were scheduled; if it is calm, those of `calm`.
         order: of the event that was scheduled last.
         calm: whether it is one election that nothing disturbs and nobody watches.
-        after: where the link of each position leads, if it is calm and all have but one.
-        arrivals: the last arrival on each link: by source if there is `after`, else by `source * n + target`.
+        ring: whether it is calm, and all have one link.
+        arrivals: the last arrival on each link, by `source * n + target`.
         common: the key of that election.
         tallies: messages by kind and size; a message in flight carries its own.
         saved: the record of each position that put one on stable storage.
@@ -110,17 +101,15 @@ class Simulation:
         self.bound = find_bound(scenario.latency, scenario.delta)
         self.delta = int(scenario.delta * 1e9)
         self.unsaid = {0} if self.page.model.election == "implicit" else set[Id]()  # what need not be agreed on
-        self.heap: list[Event] = []
+        self.heap: list[Any] = []
         self.now = 0
         self.order = 0
         self.timers: dict[tuple[Position, str], int] = {}
-        self.after: Sequence[Position] | None = None
-        self.arrivals: MutableSequence[int] | dict[int, int] = defaultdict(int)
-        self.common: Key = node.key
-        if self.calm and self.page.model.topology == "unidirectional ring":
-            self.after = pack([it.links[NEXT][0] if it is not None else -1 for it in self.nodes])
-            self.arrivals = pack([0] * n)
-        self.epochs = [0] * n
+        self.arrivals: dict[int, int] = defaultdict(int)
+        self.ring = self.calm and self.page.model.topology == "unidirectional ring"
+        if self.calm:
+            calm.prepare(self.nodes, self.ring)
+        self.epochs = [] if self.calm else [0] * n
         self.saved: dict[Position, Message] = {}
         self.struck: dict[str, Position] = {}
         self.monitor = Monitor(scenario.ids, self.page.model)
@@ -139,7 +128,8 @@ class Simulation:
         self.tallies = Tallies(self.page._handlers)
         self.received = self.lost = self.stale = self.timeouts = self.deepest = 0
         self.duplicated = self.dropped = 0
-        self.depths, self.sent_by = pack([0] * n), [0] * n
+        self.depths, self.sent_by = ([], []) if self.calm else ([0] * n, [0] * n)
+        self.most_sent = 0
         self.draws: dict[Position, dict[Message, int]] = {}
         self.monitor.begin()
 
@@ -286,9 +276,7 @@ class Simulation:
     def carry_out(self, now: int, node: Node, position: Position, effect: Effect) -> None:
         """Carry out an effect that is no message and elects nobody."""
         if type(effect) is SetTimer:
-            self.order += 1
-            mark = self.timers[position, effect.name] = LATE + self.order
-            due = now + max(0, int(effect.delay * self.delta))
+            due, mark = self.arm(now, position, effect)
             heappush(self.heap, (due, mark, position, TIMER, effect.name, None, 0, None, None, now))
         elif type(effect) is CancelTimer:
             self.timers.pop((position, effect.name), None)
@@ -296,6 +284,12 @@ class Simulation:
             self.saved[position] = effect.record
             if self.adversity is not None:
                 self.adversity.saved = True
+
+    def arm(self, now: int, position: Position, effect: SetTimer) -> tuple[int, int]:
+        """Set a timer; returns when it is due and its order, by which it is known."""
+        self.order += 1
+        mark = self.timers[position, effect.name] = LATE + self.order
+        return now + max(0, int(effect.delay * self.delta)), mark
 
     def tally(self, position: Position, msg: Message) -> Tally:
         """Count a message that `position` sends, as the loop does; returns where those like it are counted."""
@@ -323,6 +317,9 @@ class Simulation:
 
     def start(self, initiators: tuple[Position, ...]) -> None:
         """Wake the initiators."""
+        if self.calm:
+            calm.start(self, iter(initiators))
+            return
         for position in initiators:
             self.schedule(position, START)
         if self.adversity is not None:
@@ -504,7 +501,9 @@ class Simulation:
 
     def conclude(self, execution: Execution) -> Execution:
         """Hand over what was counted."""
-        if self.adversity is None:
+        if self.calm:
+            dead = [event[2] is None for event in self.heap if event[5] is not None]
+        elif self.adversity is None:
             dead = [self.nodes[event[2]] is None for event in self.heap if event[3] >= 0]
         else:
             dead = list(self.adversity.pending())
@@ -514,7 +513,7 @@ class Simulation:
         for (kind, size), (messages, _) in self.tallies.items():
             execution.sent[kind] = execution.sent.get(kind, 0) + messages
             execution.bytes[kind] = execution.bytes.get(kind, 0) + messages * size
-        execution.sent_by_node = max(self.sent_by)
+        execution.sent_by_node = self.most_sent if self.calm else max(self.sent_by)
         execution.received, execution.stale, execution.timeouts = self.received, self.stale, self.timeouts
         execution.lost, execution.in_flight = self.lost + sum(dead), len(dead) - sum(dead)
         execution.duplicated, execution.dropped = self.duplicated, self.dropped
