@@ -108,6 +108,21 @@ def test_a_calm_election_comes_out_the_same_whether_anybody_watches_or_not(algor
     assert calm > 20
 
 
+@pytest.mark.parametrize(("horizon", "crowd", "stop"), [(1e9, 50, "quiescent"), (0.0123, 50, "horizon")])
+def test_what_waits_in_slices_comes_out_the_same(
+    monkeypatch: pytest.MonkeyPatch, horizon: float, crowd: int, stop: str
+) -> None:
+    for algorithm, n in (("chang_roberts", 2000), ("franklin", 500), ("bully", 60), ("zookeeper_fle", 50)):
+        ids = random.Random(3).sample(range(1, 10 * n), n)
+        scenario = Scenario(algorithm=algorithm, ids=tuple(ids), seed=3, delta=0.001, horizon=horizon)
+        rows = []
+        for least in (crowd, n + 1):
+            monkeypatch.setattr("bench.engines.calm.CROWD", least)
+            rows.append(make_row(Simulate().run(scenario), scenario, "", 0, 0, "simulate"))
+        assert rows[0] == rows[1]
+        assert rows[0][0].stop == stop or n < 100
+
+
 def test_another_seed_gives_another_trace() -> None:
     assert len(set(digests().values())) == len(digests())
 

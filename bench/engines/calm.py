@@ -99,10 +99,10 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Simu
     def let_in() -> None:
         """Move the next slice into the heap; all that waits, once it is little."""
         nonlocal edge, stop
-        due = edge // width
-        while due not in later:
+        due = edge // width if later else heap[0][0] // width  # nothing waits: it is a timer's turn
+        while later and due not in later:
             due += 1
-        heap.extend(later.pop(due))
+        heap.extend(later.pop(due, ()))
         edge = (due + 1) * width
         if len(heap) < FEW:
             edge = NEVER
@@ -222,6 +222,13 @@ def prepare(nodes: list[Any], ring: bool) -> None:
         if node is not None:
             node._position, node._arrival, node._depth, node._entered, node._sent = position, 0, 0, 0, 0
             node._after = nodes[node.links[NEXT][0]] if ring else None
+
+
+def part(nodes: list[Any]) -> None:
+    """Take the nodes of a ring apart: they would be garbage that only a search finds."""
+    for node in nodes:
+        if node is not None:
+            node._after = None
 
 
 def start(simulation: "Simulation", initiators: Iterator[Position]) -> None:

@@ -502,6 +502,7 @@ class Simulation:
     def conclude(self, execution: Execution) -> Execution:
         """Hand over what was counted."""
         if self.calm:
+            calm.part(self.nodes)
             dead = [event[2] is None for event in self.heap if event[5] is not None]
         elif self.adversity is None:
             dead = [self.nodes[event[2]] is None for event in self.heap if event[3] >= 0]
