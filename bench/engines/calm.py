@@ -153,14 +153,15 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Simu
                 if msg is not None:
                     received += 1
                     tally[1](node, port, msg)  # what its `deliver` would do: by the call 1.04
-                else:
-                    what = tally  # before it sends
-                    if not simulation.happen(now, mark, node, node._position, what, port):
-                        heappop(heap)
-                        continue  # a timer that was withdrawn; time has not come this far
-                    if what == START and (following := next(port, None)) is not None:
+                elif tally == START:
+                    monitor.wake(now)
+                    node.on_start()
+                    if (following := next(port, None)) is not None:
                         order += 1
                         heappush(heap, (now, order, nodes[following], port, 0, None, START))
+                elif not simulation.happen(now, mark, node, node._position, TIMER, port):
+                    heappop(heap)
+                    continue  # a timer that was withdrawn; time has not come this far
                 at = now
                 if node.epoch != node._entered:
                     node._entered = node.epoch
