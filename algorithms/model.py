@@ -438,7 +438,7 @@ class Node:
         cls._handlers = {message: getattr(cls, name) for name, message in names.items()}
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Parameter)}
         cls.parameters = {**cls.parameters, **own}
-        for name, parameter in own.items():  # nodes hold only what is not as usual: a million of one page took 0.98
+        for name, parameter in own.items():  # so that nodes hold only what is not as usual
             setattr(cls, name, parameter.parse(parameter.default))
 
     def __init__(self, view: View, **parameters: Any) -> None:

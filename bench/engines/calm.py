@@ -7,6 +7,9 @@ spent waiting for memory. All comes out the same.
 
 Where many nodes send at once, the heap holds only what is due soon: every step down a heap of a million is another line of
 memory that no cache has. The rest waits, in no order, in slices of time.
+
+Where noted, what a plainer way cost, measured in the loop of `simulate` before this one was made (Chang-Roberts, n of 1,000
+to 10,000).
 """
 
 from collections import defaultdict

@@ -69,7 +69,6 @@ class Simulation:
         calm: whether it is one election that nothing disturbs and nobody watches.
         ring: whether it is calm, and all have one link.
         arrivals: the last arrival on each link, by `source * n + target`.
-        common: the key of that election.
         tallies: messages by kind and size; a message in flight carries its own.
         saved: the record of each position that put one on stable storage.
         struck: whom each fault struck last.
