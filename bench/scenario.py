@@ -87,6 +87,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return self.pulse is None and self.times is None
 
     @property
+    def steady(self) -> bool:
+        """Whether nobody will ever be suspected, nor lead alone: nothing fails, and nobody looks for it."""
+        return self.tells and all(fault.name == "none" for fault in self.faults) and len(self.live) > 1
+
+    @property
     def starters(self) -> tuple[Position, ...]:
         """Who wakes spontaneously: the initiators, or all, where something fails and nobody would tell the others."""
         told = self.pulse is None or all(fault.name == "none" for fault in self.faults)

@@ -82,7 +82,7 @@ def test_hops_are_refused_where_they_cannot_be_counted(burster: Processes) -> No
     with pytest.raises(ValueError, match="two nodes"):
         measure_hop(burster, n=1)
     observation = burster.observe(Scenario(algorithm="chang_roberts", ids=(1, 2), seed=1, delta=1, horizon=10))
-    observation.nodes[0].log = b""
+    observation.nodes[0].log = memoryview(b"")
     with pytest.raises(HarnessError, match=r"nodes elected \[0, 1\] times"):
         calibrate.time_announcement(observation)
 

@@ -327,7 +327,7 @@ def test_a_partition_that_does_not_reach_the_nodes_is_noticed(engine: Processes)
     assert sum(it.planned for it in summarise(observation, scenario).fired) == 1
     for state in observation.nodes:  # as if no node had carried out the order
         logged = [shm.RECORD.unpack_from(state.log, at) for at in range(0, len(state.log), shm.RECORD.size)]
-        state.log = b"".join(shm.RECORD.pack(*it) for it in logged if it[1] != shm.CUT_OFF)
+        state.log = memoryview(b"".join(shm.RECORD.pack(*it) for it in logged if it[0] != shm.CUT_OFF))
     assert sum(it.planned for it in summarise(observation, scenario).fired) == 0
 
 
@@ -337,7 +337,7 @@ def test_a_killed_node_that_goes_on_is_noticed(engine: Processes) -> None:
     assert len(summarise(observation, scenario).fired) == 1
     victim = observation.nodes[observation.fired[0].position]
     last = shm.RECORD.unpack(victim.log[-shm.RECORD.size :])
-    victim.log += shm.RECORD.pack(observation.fired[0].sure + 10_000, *last[1:])
+    victim.log = memoryview(bytes(victim.log) + shm.RECORD.pack(*last[:-1], observation.fired[0].sure + 10_000))
     assert summarise(observation, scenario).fired == []
 
 

@@ -82,10 +82,8 @@ class Simulation:
         self.page = find_algorithm(scenario.algorithm)
         n = scenario.n
         times = scenario.times
-        smooth = scenario.tells and all(fault.name == "none" for fault in scenario.faults)
-        self.plan = Plan() if smooth else scenario.plan
-        live = scenario.live
-        steady = smooth and len(live) > 1  # nobody will be suspected
+        steady, live = scenario.steady, scenario.live
+        self.plan = Plan() if steady else scenario.plan
         wired = calm.wire(scenario.algorithm) if steady and observer is None and not self.watched else None
         self.calm = wired is not None
         self.make = make = node_maker(scenario, steady, wired)

@@ -80,14 +80,14 @@ class NodeState(msgspec.Struct):
         alive: whether it was up at the end.
         incarnations: how often it came back from a crash.
         before, after: its words when the measured interval began and at the end.
-        log: its event log.
+        log: its event log; in the launcher a view of the memory, until the next trial.
     """
 
     alive: bool
     incarnations: int
     before: tuple[int, ...]
     after: tuple[int, ...]
-    log: bytes
+    log: memoryview
 
 
 class Observation(msgspec.Struct, tag=True):
@@ -312,7 +312,7 @@ class Cluster:
     def has_fallen(self, position: Position) -> bool:
         """Whether the last thing that a node did was to kill itself, as it was to."""
         log = self.memory.read_log(position)[-shm.RECORD.size :]
-        return bool(log) and shm.RECORD.unpack(log)[1] == shm.AMBUSHED
+        return bool(log) and shm.RECORD.unpack(log)[0] == shm.AMBUSHED
 
     # -- quiescence --------------------------------------------------------------------------------------------------
 
@@ -675,12 +675,12 @@ class Cluster:
         fallen, self.fallen = self.fallen, []
         assert scenario.plan.ambush is not None
         for position in fallen:
-            *_, last = shm.RECORD.iter_unpack(self.memory.read_log(position))
+            died: int = shm.RECORD.unpack(self.memory.read_log(position)[-shm.RECORD.size :])[-1]
             leads = self.places.get(self.words[self.memory.word(position) + shm.LEADER]) == position
             role = "leader" if leads else "candidate"
-            observation.fired.append(Fired(scenario.plan.ambush.fault, "crash", position, last[0], role))
+            observation.fired.append(Fired(scenario.plan.ambush.fault, "crash", position, died, role))
             if observation.began == observation.counted_from:
-                observation.began = last[0]
+                observation.began = died
         self.drain()
         if scenario.tells:
             self.tell(fallen, self.unpaused(), scenario)

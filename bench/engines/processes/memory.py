@@ -14,14 +14,16 @@ an idle node, else `WORKING`, `FAILED`, or the time (ns) at which its next timer
 
 import mmap
 import struct
+import time
 from array import array
+from bisect import bisect_left
 from typing import NamedTuple
 
 import msgspec
 
 from bench.scenario import Scenario
 
-TRAFFIC, BUSY, ACK, LOGGED, LOG_LOST = range(5)
+TRAFFIC, BUSY, ACK, SINCE, LOG_LOST = range(5)
 RECEIVED, STALE, TIMEOUTS, DEPTH, MAX_HOP, CPU, RSS, SWITCHES, LEADER, SUSPECTS, DROPPED, DUPLICATED = range(5, 17)
 COUNTS = 18
 KINDS = 32  # kinds of message that a page may have, Reelection's and the detector's included
@@ -29,10 +31,11 @@ BYTES = COUNTS + KINDS
 WORDS = BYTES + KINDS
 IDLE, WORKING, FAILED = 0, 1, 2
 ERROR_BYTES, RECORD_BYTES = 1024, 384
-BLOCK = WORDS * 8 + ERROR_BYTES + RECORD_BYTES
+LINE = 64  # bytes that a processor fetches at once; no block and no record shares one with another
+BLOCK = -(-(WORDS * 8 + ERROR_BYTES + RECORD_BYTES) // LINE) * LINE
 
-# time (ns), what, kind, peer, sequence, depth, number, size, value, check, body
-RECORD = struct.Struct("<qBBHIIIIqI24s")
+# what, kind, peer, sequence, depth, number, size, check, value, body, time (ns)
+RECORD = struct.Struct("<BBHIIIIIq24sq")
 SEND, RECEIVE, ELECT, START, SUSPECTED, TIMER, EPOCH, DROP, DUPLICATE, TRUSTED, AMBUSHED, CUT_OFF = range(1, 13)
 
 
@@ -40,10 +43,9 @@ _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Sce
 
 
 class Record(NamedTuple):
-    """One entry of an event log.
+    """One entry of an event log. The time is written last: who is killed before leaves no record.
 
     Attributes:
-        time: CLOCK_MONOTONIC, in ns, of the event that it belongs to.
         what: SEND, RECEIVE, ELECT, START, SUSPECTED, TIMER, EPOCH, DROP and DUPLICATE (by the transport), TRUSTED,
             AMBUSHED (the node kills itself now) or CUT_OFF.
         kind: index of the message kind (SEND, RECEIVE).
@@ -52,12 +54,12 @@ class Record(NamedTuple):
         depth: length of the longest chain of messages that ends with this one.
         number: term (ELECT), number of the key (SEND, RECEIVE) or epoch (EPOCH).
         size: encoded bytes of the message.
-        value: leader (ELECT), or how many links are cut (CUT_OFF).
         check: checksum of the key's excluded positions (ELECT).
+        value: leader (ELECT), or how many links are cut (CUT_OFF).
         body: the encoded message (SEND), or the name of the timer (TIMER), cut at 24 bytes.
+        time: CLOCK_MONOTONIC, in ns, of the event that it belongs to.
     """
 
-    time: int
     what: int
     kind: int
     peer: int
@@ -65,9 +67,10 @@ class Record(NamedTuple):
     depth: int
     number: int
     size: int
-    value: int
     check: int
+    value: int
     body: bytes
+    time: int
 
 
 class Memory:
@@ -76,11 +79,12 @@ class Memory:
     def __init__(self, n: int, capacity: int) -> None:
         self.n, self.capacity = n, capacity
         self.scenario, self.scenario_bytes = 8 * n, (1 << 14) + 16 * n
-        self.blocks = self.scenario + self.scenario_bytes
+        self.blocks = -(-(self.scenario + self.scenario_bytes) // LINE) * LINE
         self.logs = self.blocks + n * BLOCK
         self.map = mmap.mmap(-1, self.logs + n * capacity * RECORD.size)
         self.ids = memoryview(self.map)[: self.scenario].cast("q")
         self.words = memoryview(self.map)[self.blocks : self.logs].cast("Q")
+        self.log_words = memoryview(self.map)[self.logs :].cast("q")
 
     def word(self, node: int) -> int:
         """Index into `words` of the first word of `node`."""
@@ -105,12 +109,13 @@ class Memory:
         return msgspec.structs.replace(_decode(self.map[start : start + length]), ids=self.ids)
 
     def clear(self, node: int) -> None:
-        """Zero all words of `node` but its acknowledgement."""
+        """Zero all words of `node` but its acknowledgement; its log begins now."""
         first = self.word(node)
         ack = self.words[first + ACK]
         start = self.blocks + node * BLOCK
         self.map[start : start + BLOCK] = bytes(BLOCK)
         self.words[first + ACK] = ack
+        self.words[first + SINCE] = time.monotonic_ns()
 
     def write_error(self, node: int, text: str) -> None:
         """Leave a message about what `node` raised."""
@@ -149,7 +154,12 @@ class Memory:
         """Where the log of `node` begins."""
         return self.logs + node * self.capacity * RECORD.size
 
-    def read_log(self, node: int) -> bytes:
-        """The records of `node`, oldest first."""
-        start = self.log_offset(node)
-        return self.map[start : start + self.words[self.word(node) + LOGGED] * RECORD.size]
+    def read_log(self, node: int) -> memoryview:
+        """A view of the records of `node`, oldest first; those of trials before, whose times are lower, may follow them.
+
+        No word says how many there are: to write it was a fifth of what a log costs.
+        """
+        start, since, size = self.log_offset(node), self.words[self.word(node) + SINCE], RECORD.size
+        times, first = self.log_words, (start - self.logs + size) // 8 - 1
+        logged = bisect_left(range(self.capacity), True, key=lambda i: times[first + i * size // 8] < since)
+        return memoryview(self.map)[start : start + logged * size]

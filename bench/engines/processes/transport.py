@@ -36,6 +36,11 @@ class Transport:
         late: by how much (ns) what is sent now leaves late, since something was saved at the same event.
     """
 
+    __slots__ = (
+        *("calm", "cut", "delay", "delta", "held", "last", "late", "order", "outboxes", "overtaken", "pending", "plan"),
+        *("poll", "position", "queues", "rng", "seed", "stormy", "write"),
+    )
+
     def __init__(self, position: Position, outboxes: list[int], poll: select.poll) -> None:
         self.position, self.outboxes, self.poll = position, outboxes, poll
         self.queues: dict[int, deque[bytes]] = {}

@@ -33,6 +33,10 @@ _libc = ctypes.CDLL(None)  # loaded once, before the forks: a seventh of a start
 pack_record, pack_header, unpack_header = shm.RECORD.pack_into, wire.HEADER.pack, wire.HEADER.unpack_from
 RECORD_SIZE, HEADER_SIZE, PIPE_BUF = shm.RECORD.size, wire.HEADER.size, wire.PIPE_BUF
 MORE, ORDER, ASIDE = wire.MORE, wire.ORDER, wire.ASIDE
+SENT = 1 << 32  # a message sent, in the word of traffic; one handled is 1
+SEND, RECEIVE, ELECT, LEADER = shm.SEND, shm.RECEIVE, shm.ELECT, shm.LEADER
+TRAFFIC, COUNTS, KINDS, DEPTH = shm.TRAFFIC, shm.COUNTS, shm.KINDS, shm.DEPTH
+monotonic_ns = time.monotonic_ns
 
 
 def die_with_parent(parent: int) -> bool:
@@ -69,10 +73,6 @@ def codec(algorithm: str) -> Codec:
     return Codec(kinds, {kind: i for i, kind in enumerate(kinds)}, decoders, aside)
 
 
-def log_nothing(*record: object) -> None:
-    """In place of `Worker.write_log` where no log is kept."""
-
-
 class Worker:
     """One node process.
 
@@ -86,16 +86,47 @@ class Worker:
         claim: descriptor, non-blocking, from which one node can read one byte: it alone may kill itself in an ambush.
     """
 
+    __slots__ = (
+        *("after", "ambushed", "aside_kinds", "body", "changed", "check", "claim", "decoders", "deepest", "delta_ns"),
+        *("depth", "detector", "down", "epoch", "first", "first_of_detector", "generation", "hushed"),
+        *(
+            "inbox",
+            "incarnation",
+            "key",
+            "kind",
+            "kind_of",
+            "kinds",
+            "last",
+            "launcher",
+            "lifeline",
+            "log_end",
+            "logging",
+        ),
+        *(
+            "log_next",
+            "log_start",
+            "map",
+            "max_hop",
+            "may_block",
+            "memory",
+            "node",
+            "pieces",
+            "plan",
+            "poll",
+            "position",
+        ),
+        *("ready", "scenario", "sequence", "slow", "timers", "times", "traffic", "transport", "words"),
+    )
+
     def __init__(
         self, position: int, inbox: int, outboxes: list[int], memory: Memory, lifeline: int, launcher: int, claim: int
     ) -> None:
         self.position, self.inbox, self.memory, self.claim = position, inbox, memory, claim
         self.words, self.first = memory.words, memory.word(position)
-        self.map, self.log_start, self.log_capacity = memory.map, memory.log_offset(position), memory.capacity
-        if not memory.capacity:
-            self.write_log = log_nothing  # type: ignore[assignment]
+        self.map, self.log_start, self.logging = memory.map, memory.log_offset(position), memory.capacity > 0
+        self.log_end = self.log_start + memory.capacity * RECORD_SIZE
         self.generation = -1
-        self.sequence = self.aside = self.handled = 0
+        self.sequence = self.traffic = 0
         self.timers: dict[str, int] = {}
         self.ready: list[Callable[[], None]] = []
         self.launcher = launcher
@@ -123,7 +154,8 @@ class Worker:
         self.timers.clear()
         self.pieces: dict[int, bytes] = {}
         self.ready = []
-        self.sequence = self.handled = self.aside = self.logged = self.depth = self.max_hop = self.epoch = 0
+        self.sequence = self.traffic = self.depth = self.deepest = self.max_hop = self.epoch = 0
+        self.log_next = self.log_start
         self.key: Key = (0, ())
         self.down, self.check = b"", 0
         self.last: Message | None = None
@@ -132,7 +164,7 @@ class Worker:
         self.plan, self.times, self.slow = self.scenario.plan, self.scenario.times, 0.0
         self.ambushed, self.after = 0, False  # sends until this node kills itself, if it lies in an ambush
         self.transport.reset(self.plan, self.scenario.seed, self.delta_ns)
-        self.node: Node = node_maker(self.scenario)(self.position, incarnation)
+        self.node: Node = node_maker(self.scenario, self.scenario.steady)(self.position, incarnation)
         self.detector, self.hushed = None, False
         if incarnation:
             self.continue_counting()
@@ -141,25 +173,26 @@ class Worker:
     def continue_counting(self) -> None:
         """Take over what an incarnation of this node that was killed had counted and logged."""
         words, first = self.words, self.first
-        self.logged, self.max_hop = words[first + shm.LOGGED], words[first + shm.MAX_HOP]
+        self.max_hop, self.deepest = words[first + shm.MAX_HOP], words[first + shm.DEPTH]
         words[first + shm.BUSY] = words[first + shm.LEADER] = words[first + shm.SUSPECTS] = 0
         for record in shm.RECORD.iter_unpack(self.memory.read_log(self.position)):
-            what, kind = record[1], record[2]
+            self.log_next += RECORD_SIZE
+            what, kind = record[:2]
             aside = kind in self.aside_kinds
             if what == shm.SEND:
-                self.sequence = record[4]
-                self.aside += aside
+                self.sequence = record[3]
+                self.traffic += SENT * (not aside)
             elif what == shm.DROP:
-                self.aside += not aside
+                self.traffic -= SENT * (not aside)
             elif what == shm.DUPLICATE:
-                self.aside -= not aside
+                self.traffic += SENT * (not aside)
             elif what == shm.RECEIVE:
-                self.handled += not aside
-        words[first + shm.TRAFFIC] = (self.sequence - self.aside) << 32 | self.handled
+                self.traffic += not aside
+        words[first + shm.TRAFFIC] = self.traffic
 
     def begin(self) -> None:
         """The measured interval begins."""
-        self.depth = self.max_hop = 0
+        self.depth = self.deepest = self.max_hop = 0
         self.words[self.first + shm.MAX_HOP] = self.words[self.first + shm.DEPTH] = 0
         self.slow = self.plan.weather.slow.get(self.position, 0.0)
         self.transport.begin()
@@ -196,26 +229,12 @@ class Worker:
         body: bytes,
     ) -> None:
         """Append a record, or count that there was no room."""
-        if self.logged == self.log_capacity:
+        at = self.log_next
+        if at < self.log_end:
+            pack_record(self.map, at, what, kind, peer, sequence, depth, number, size, check, value, body, now)
+            self.log_next = at + RECORD_SIZE
+        elif self.logging:
             self.words[self.first + shm.LOG_LOST] += 1
-            return
-        pack_record(
-            self.map,
-            self.log_start + self.logged * RECORD_SIZE,
-            now,
-            what,
-            kind,
-            peer,
-            sequence,
-            depth,
-            number,
-            size,
-            value,
-            check,
-            body,
-        )
-        self.logged += 1
-        self.words[self.first + shm.LOGGED] = self.logged
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -402,7 +421,7 @@ class Worker:
             )
             start, offset = offset + HEADER_SIZE + 2 * excluded, offset + length
             if flags & ORDER:
-                words[traffic] = (self.sequence - self.aside) << 32 | self.handled
+                words[traffic] = self.traffic
                 self.obey(kind, generation, sequence, number, port)
                 continue
             if generation != self.generation:
@@ -421,13 +440,13 @@ class Worker:
                 down = ()
             if self.slow:
                 time.sleep(self.slow)
-            now = time.monotonic_ns()
+            now = monotonic_ns()
             if now - sent_ns > self.max_hop:
                 self.max_hop = words[self.first + shm.MAX_HOP] = now - sent_ns
             if depth > self.depth:
                 self.depth = depth
             words[received] += 1
-            self.write_log(now, shm.RECEIVE, kind, source, sequence, depth, number, len(body), 0, 0, b"")
+            self.write_log(now, RECEIVE, kind, source, sequence, depth, number, len(body), 0, 0, b"")
             if self.hushed:
                 continue
             if kind >= self.first_of_detector:
@@ -443,9 +462,9 @@ class Worker:
                     self.show_busy()
             except Exception as error:
                 self.fail(f"{self.kinds[kind].__name__} from node {source}", error)
-            self.handled += not flags & ASIDE
-        # late is safe: what is handled seems in flight
-        words[traffic] = (self.sequence - self.aside) << 32 | self.handled
+            if not flags:
+                self.traffic += 1
+        words[traffic] = self.traffic  # late is safe: what is handled seems in flight
 
     def apply(self, now: int) -> None:
         """Carry out the effects of one event, in order."""
@@ -465,15 +484,16 @@ class Worker:
                 if msg is not self.last:
                     self.last, self.body, self.kind = msg, wire.encode(msg), self.kind_of[type(msg)]
                 peer, port = node.links[effect.port]
-                doomed = bool(self.ambushed) and self.springs()
+                doomed = self.ambushed and self.springs()
                 if doomed and not self.after:
                     self.die()
                 self.dispatch(peer, self.kind, self.body, port, 0 if self.kind in self.aside_kinds else depth, now)
                 if doomed:
                     self.die()
             elif type(effect) is Elect:
-                self.log(now, shm.ELECT, 0, effect.term or node.epoch, effect.leader, self.check)
-                words[first + shm.LEADER] = effect.leader
+                leader, term = effect.leader, effect.term or node.epoch
+                self.write_log(now, ELECT, 0, 0, 0, 0, term, 0, leader, self.check, b"")
+                words[first + LEADER] = leader
             elif type(effect) is SetTimer:
                 self.timers[effect.name] = now + int(effect.delay * self.delta_ns)
             elif type(effect) is CancelTimer:
@@ -489,25 +509,29 @@ class Worker:
         words, first, down, number, transport = self.words, self.first, self.down, self.key[0], self.transport
         self.sequence = sequence = self.sequence + 1
         size, copies = len(body), 1 if transport.calm else transport.decide(peer)
-        self.write_log(now, shm.SEND, kind, peer, sequence, depth, number, size, 0, 0, body)
+        self.write_log(now, SEND, kind, peer, sequence, depth, number, size, 0, 0, body)
         if copies != 1:
             what, word = (shm.DUPLICATE, shm.DUPLICATED) if copies else (shm.DROP, shm.DROPPED)
             self.write_log(now, what, kind, peer, sequence, 0, number, size, 0, 0, b"")
             words[first + word] += 1
-        self.aside += 1 - copies if depth else 1
-        words[first + shm.TRAFFIC] = (sequence - self.aside) << 32 | self.handled
-        words[first + shm.COUNTS + kind] += 1
-        words[first + shm.BYTES + kind] += size
-        if depth > words[first + shm.DEPTH]:
-            words[first + shm.DEPTH] = depth
+        if depth:
+            flags = 0
+            self.traffic += SENT if copies == 1 else SENT * copies
+            words[first + TRAFFIC] = self.traffic
+            if depth > self.deepest:
+                self.deepest = words[first + DEPTH] = depth
+        else:
+            flags = ASIDE
+        kind_word = first + COUNTS + kind
+        words[kind_word] += 1
+        words[kind_word + KINDS] += size
         excluded = len(down)
         whole = HEADER_SIZE + excluded + size
-        flags, generation, position = 0 if depth else ASIDE, self.generation, self.position
         if whole <= PIPE_BUF:  # nearly always; a list of frames would add a seventh to a burst
             frame = pack_header(
-                whole, flags, kind, generation, position, excluded // 2, sequence, depth, number, port, now
+                whole, flags, kind, self.generation, self.position, excluded // 2, sequence, depth, number, port, now
             )
-            frame += down + body
+            frame = frame + down + body if excluded else frame + body
             if transport.calm:
                 transport.transmit(peer, frame)
                 return
