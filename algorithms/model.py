@@ -390,6 +390,7 @@ def _handler_name(message: type[Message]) -> str:
 
 _NOBODY: frozenset[Port] = frozenset()
 _NOTHING: frozenset[str] = frozenset()
+_NOWHERE: Mapping[Port, tuple[Position, Port]] = {}
 
 
 class Node:
@@ -451,7 +452,7 @@ class Node:
         self.effects: list[Effect] = []
         self.suspected: frozenset[Port] = _NOBODY
         self.armed: frozenset[str] = _NOTHING
-        self.links: Mapping[Port, tuple[Position, Port]] | tuple[tuple[Position, Port], ...] = {}
+        self.links = _NOWHERE
         self.key: Key = (0, ())
         self.circle: tuple[Id, ...] = ()
         self.place = 0

@@ -80,6 +80,7 @@ class Reelection(Node):
         )
         self.page: Node | None = None
         super().__init__(view)
+        self.links = {}
         self.suspected |= set(down)
         self.enter((1, down))
 

@@ -13,7 +13,7 @@ to 10,000).
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from heapq import heapify, heappop, heappush, heapreplace
 from math import floor
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from algorithms.model import NEXT, PREVIOUS, Elect, Message, Node, Port, Position, SetTimer
-from bench.engines.adversity import START, TIMER
+from bench.engines.adversity import TIMER
 from bench.scenario import find_algorithm
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ SLICES = 1000  # in the longest hop
 FEW = 10  # events of a slice: from then on the heap holds all
 NEVER = 1 << 62  # ns
 
-# time, order, target (None if dead), port (of a timer its name, of a start who else wakes), depth, message (None if it is
-# none), tally (or what it is)
+# time, order, target (None if dead), port (of a timer its name), depth, message (None if it is a timer), tally
 Event = tuple[int, int, Any, Any, int, Message | None, Any]
 
 # what the engine keeps on a node: its next neighbour, where all have but one; the last arrival there; the depth that it has
@@ -130,7 +129,32 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Simu
         if n >= CROWD and bound:
             width = edge = -(-int(bound) // SLICES)
         limit, stop = until, min(edge, until + 1)
+
+        def act(node: Any) -> None:
+            """Carry out what is no message of all that a node did at an event."""
+            nonlocal order
+            for effect in effects:
+                if type(effect) is Elect:
+                    monitor.elect(now, node._position, effect.leader, effect.term or node.epoch, node.key[1])
+                elif type(effect) is SetTimer:
+                    simulation.order = order
+                    due, mark = simulation.arm(now, node._position, effect)
+                    order = simulation.order
+                    heappush(heap, (due, mark, node, effect.name, 0, None, None))
+                else:
+                    simulation.carry_out(now, node, node._position, effect)
+            effects.clear()
+
         try:
+            now, depth, put = at, 1, heappush
+            for node in simulation.waking:  # as events, which sink through the heap and rise again, 1.06
+                monitor.wake(now)
+                node.on_start()
+                node._entered = node.epoch
+                monitor.enter(now, node._position, node.epoch)
+                if effects:
+                    act(node)
+            simulation.waking = ()
             while heap or later:
                 if not heap:
                     let_in()
@@ -156,12 +180,6 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Simu
                 if msg is not None:
                     received += 1
                     tally[1](node, port, msg)  # what its `deliver` would do: by the call 1.04
-                elif tally == START:
-                    monitor.wake(now)
-                    node.on_start()
-                    if (following := next(port, None)) is not None:
-                        order += 1
-                        heappush(heap, (now, order, nodes[following], port, 0, None, START))
                 elif not simulation.happen(now, mark, node, node._position, TIMER, port):
                     heappop(heap)
                     continue  # a timer that was withdrawn; time has not come this far
@@ -170,18 +188,7 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Simu
                     node._entered = node.epoch
                     monitor.enter(now, node._position, node.epoch)
                 if effects:
-                    for effect in effects:
-                        if type(effect) is Elect:
-                            term = effect.term or node.epoch
-                            monitor.elect(now, node._position, effect.leader, term, node.key[1])
-                        elif type(effect) is SetTimer:
-                            simulation.order = order
-                            due, mark = simulation.arm(now, node._position, effect)
-                            order = simulation.order
-                            heappush(heap, (due, mark, node, effect.name, 0, None, TIMER))
-                        else:
-                            simulation.carry_out(now, node, node._position, effect)
-                    effects.clear()
+                    act(node)
                 if put is heapreplace:
                     heappop(heap)
             return not heap
@@ -221,11 +228,14 @@ def wire(algorithm: str) -> type[Node] | None:
 
 
 def prepare(nodes: list[Any], ring: bool) -> None:
-    """Begin what is kept on each node; on a ring where all have one link, join them."""
+    """Begin what is kept on each node; on a ring where all have one link, join the living."""
+    last = next(filter(None, reversed(nodes)))
     for position, node in enumerate(nodes):
         if node is not None:
             node._position, node._arrival, node._depth, node._entered, node._sent = position, 0, 0, 0, 0
-            node._after = nodes[node.links[NEXT][0]] if ring else None
+            if ring:
+                last._after = node
+                last = node
 
 
 def part(nodes: list[Any]) -> None:
@@ -233,9 +243,3 @@ def part(nodes: list[Any]) -> None:
     for node in nodes:
         if node is not None:
             node._after = None
-
-
-def start(simulation: "Simulation", initiators: Iterator[Position]) -> None:
-    """Wake the initiators: who wakes next is scheduled when one has woken, since a million events need not be kept."""
-    node = simulation.nodes[next(initiators)]
-    simulation.heap.append((simulation.now, 0, node, initiators, 0, None, START))

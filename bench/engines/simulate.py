@@ -8,7 +8,7 @@ nodes that come back, is in `adversity`.
 import gc
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from heapq import heappop, heappush, heapreplace
 from math import floor
@@ -66,6 +66,7 @@ class Simulation:
     Attributes:
         heap: events to come, by time and then by the order in which they were scheduled; if it is calm, those of `calm`.
         order: of the event that was scheduled last.
+        waking: if it is calm, the initiators that are still to start.
         calm: whether it is one election that nothing disturbs and nobody watches.
         ring: whether it is calm, and all have one link.
         arrivals: the last arrival on each link, by `source * n + target`.
@@ -101,6 +102,7 @@ class Simulation:
         self.heap: list[Any] = []
         self.now = 0
         self.order = 0
+        self.waking: Sequence[Any] = ()
         self.timers: dict[tuple[Position, str], int] = {}
         self.arrivals: dict[int, int] = defaultdict(int)
         self.ring = self.calm and self.page.model.topology == "unidirectional ring"
@@ -315,7 +317,7 @@ class Simulation:
     def start(self, initiators: tuple[Position, ...]) -> None:
         """Wake the initiators."""
         if self.calm:
-            calm.start(self, iter(initiators))
+            self.waking = [self.nodes[position] for position in initiators]
             return
         for position in initiators:
             self.schedule(position, START)
