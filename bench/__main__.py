@@ -354,6 +354,7 @@ def main() -> None:
         reason = f"{type(error).__name__}: {error}"
         click.echo(f"election-bench: the harness failed: {reason} (ELECTION_BENCH_TRACEBACK=1 shows where)", err=True)
         code = 3
+    gc.freeze()  # or the end looks for garbage among the modules: 16 ms of each command
     sys.exit(code)
 
 
