@@ -37,6 +37,7 @@ from bench.scenario import Scenario
 from bench.sweep import revision
 
 REPETITIONS = 7
+MANY = 21  # of what takes less than a second, and moves from one moment to the next
 N = 64  # nodes of the ring and of the burst
 CLASSIC = "chang_roberts"
 SHOUT = "bench.perf.pages:Shout"
@@ -147,7 +148,7 @@ def measure_hops(folder: Path) -> Measured:
             default = batch = reason
         if sys.platform != "linux":
             batch = NoPeer("nodes have no policy of their own here")
-        return side_by_side(lambda: median(measure_hop(engine, N, 15)), default, batch, naive)
+        return side_by_side(lambda: median(measure_hop(engine, N, 15)), default, batch, naive, times=MANY)
 
 
 def shout(engine: Processes, n: int = N) -> Observation:
@@ -170,7 +171,7 @@ def measure_burst(folder: Path) -> Measured:
         return [reason]
     with Processes((SHOUT,)) as engine:
         engine.open(N)
-        return side_by_side(ours, partial(peers.time_pipes, program, "burst", N, TIMES))
+        return side_by_side(ours, partial(peers.time_pipes, program, "burst", N, TIMES), times=MANY)
 
 
 def measure_logging(folder: Path) -> Measured:
@@ -178,7 +179,7 @@ def measure_logging(folder: Path) -> Measured:
     with Processes((SHOUT,)) as on, Processes((SHOUT,)) as off:
         on.open(N)
         off.open(N, logging=False)
-        return side_by_side(lambda: shout(on).wall, lambda: shout(off).wall)
+        return side_by_side(lambda: shout(on).wall, lambda: shout(off).wall, times=MANY)
 
 
 def measure_start(n: int, folder: Path) -> Measured:
