@@ -30,7 +30,8 @@ from bench.complexity import Engine, check_trial, find_loose
 from bench.detector import parse_detector
 from bench.engines.explore import explore
 from bench.engines.processes import HarnessError, Processes
-from bench.engines.simulate import Observer, Simulate, Simulation
+from bench.engines.simulate import Simulate
+from bench.engines.simulation import Observer, Simulation
 from bench.faults import parse_plan
 from bench.observe import Execution, Monitor, make_row, may_fail
 from bench.regress import delta_of, variants

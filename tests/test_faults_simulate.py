@@ -8,7 +8,8 @@ import pytest
 
 from algorithms import ALGORITHMS
 from bench.detector import Heartbeat, Suspicion
-from bench.engines.simulate import Simulate, Simulation
+from bench.engines.simulate import Simulate
+from bench.engines.simulation import Simulation
 from bench.faults import is_covered, parse_plan
 from bench.observe import Execution, make_row
 from bench.scenario import Scenario

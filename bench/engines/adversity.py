@@ -20,7 +20,7 @@ from bench.observe import Fired
 from bench.scenario import choose_initiators
 
 if TYPE_CHECKING:
-    from bench.engines.simulate import Simulation
+    from bench.engines.simulation import Simulation
 
 # in place of a source: the event is no message. From TICK on it is nothing that happens to a node
 TIMER, START, SUSPECT, TRUST, RECOVER, NEWS, TICK, RELEASE = range(-1, -9, -1)

@@ -13,22 +13,17 @@ to 10,000).
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from heapq import heapify, heappop, heappush, heapreplace
 from math import floor
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import Any
 
 from algorithms.model import NEXT, PREVIOUS, Elect, Message, Node, Port, Position, SetTimer
 from bench.engines.adversity import TIMER
-from bench.scenario import find_algorithm
-
-if TYPE_CHECKING:
-    from bench.engines.simulate import Simulation
-
-encode = msgspec.msgpack.Encoder().encode
+from bench.engines.simulation import Simulation, encode
+from bench.observe import Execution
+from bench.scenario import Scenario, find_algorithm
 
 CROWD = 50_000  # nodes from which on what is not due soon waits in slices
 SLICES = 1000  # in the longest hop
@@ -43,7 +38,7 @@ Event = tuple[int, int, Any, Any, int, Message | None, Any]
 KEPT = ("_after", "_arrival", "_depth", "_entered", "_position", "_sent")
 
 
-def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Simulation", int], bool]]:
+def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Calm", int], bool]]:
     """`send` and the loop that it belongs to: they share their names, of which there is one set in a process."""
     heap: list[Event] = []
     later: defaultdict[int, list[Event]] = defaultdict(list)
@@ -117,7 +112,7 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Simu
             heap.extend(later.popitem()[1])
         heapify(heap)
 
-    def run_until(simulation: "Simulation", until: int) -> bool:
+    def run_until(simulation: "Calm", until: int) -> bool:
         """Handle all events up to the time `until`; returns whether none is left."""
         nonlocal heap, width, edge, limit, stop, nodes, arrivals, draws, tallies, uniform, delay, put, bound, drawn
         nonlocal ring, n, now, depth, order, max_hop, msg, tally
@@ -197,7 +192,7 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Simu
             width = edge = NEVER
             live: list[Any] = [node for node in nodes if node is not None]
             simulation.deepest = max(deepest, max(node._depth for node in live), max((it[4] for it in heap), default=0))
-            simulation.most_sent = max(node._sent for node in live)
+            simulation.sent_by = [node._sent for node in live]
             simulation.received, simulation.lost, simulation.now = received, lost, at
             simulation.max_hop, simulation.order = max_hop, order
             heap, nodes, arrivals, draws, tallies, msg, tally = [], [], {}, {}, {}, None, None
@@ -205,7 +200,7 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Simu
     return send, run_until
 
 
-_send, run_until = _make_loop()
+_send, _run_until = _make_loop()
 
 
 def _broadcast(self: Node, msg: Message) -> None:
@@ -227,19 +222,42 @@ def wire(algorithm: str) -> type[Node] | None:
     return type(page.__name__, (page,), {**ways, "__slots__": KEPT, "__module__": page.__module__})
 
 
-def prepare(nodes: list[Any], ring: bool) -> None:
-    """Begin what is kept on each node; on a ring where all have one link, join the living."""
-    last = next(filter(None, reversed(nodes)))
-    for position, node in enumerate(nodes):
-        if node is not None:
+class Calm(Simulation):
+    """One election that nothing disturbs and nobody watches.
+
+    Parameters:
+        scenario: the trial.
+        wired: its page, by `wire`.
+
+    Attributes:
+        heap: events of this module's own form.
+        waking: the initiators that are still to start.
+        ring: whether all have one link, by which they are joined.
+    """
+
+    def __init__(self, scenario: Scenario, wired: type[Node]) -> None:
+        super().__init__(scenario, wired=wired)
+        self.waking: Sequence[Any] = ()
+        self.ring = self.page.model.topology == "unidirectional ring"
+        last: Any = self.nodes[scenario.live[-1]]
+        for position in scenario.live:
+            node: Any = self.nodes[position]
             node._position, node._arrival, node._depth, node._entered, node._sent = position, 0, 0, 0, 0
-            if ring:
+            if self.ring:
                 last._after = node
                 last = node
 
+    def start(self, initiators: tuple[Position, ...]) -> None:
+        self.waking = [self.nodes[position] for position in initiators]
 
-def part(nodes: list[Any]) -> None:
-    """Take the nodes of a ring apart: they would be garbage that only a search finds."""
-    for node in nodes:
-        if node is not None:
+    def run_until(self, limit: int) -> bool:
+        return _run_until(self, limit)
+
+    def pending(self) -> list[bool]:
+        return [event[2] is None for event in self.heap if event[5] is not None]
+
+    def conclude(self, execution: Execution) -> Execution:
+        for position in self.scenario.live:  # a ring of nodes would be garbage that only a search finds
+            node: Any = self.nodes[position]
             node._after = None
+        return super().conclude(execution)

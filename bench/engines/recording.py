@@ -10,7 +10,8 @@ from typing import Any
 from algorithms.model import Id, Key, Node, Position
 from bench.engines.adversity import START, SUSPECT, TIMER, TRUST, Adversity, Parcel
 from bench.engines.adversity import Event as Pending
-from bench.engines.simulate import Simulation, encode, uncollected
+from bench.engines.simulate import uncollected
+from bench.engines.simulation import Simulation, encode
 from bench.events import MOST, STRIKES, Event, tell_message
 from bench.faults import Strike
 from bench.observe import Execution, Monitor
@@ -44,8 +45,6 @@ class Recording(Simulation):
         events: what happened, in order.
         suspected: when a detector of a node began to suspect another.
     """
-
-    watched = True
 
     def __init__(self, scenario: Scenario) -> None:
         super().__init__(scenario)
