@@ -65,6 +65,14 @@ class Chatters(Raises):
         self.send(port, Ping(msg.value + 1))
 
 
+class Floods(Raises):
+    """Says two things whenever it hears one."""
+
+    def on_ping(self, port: Port, msg: Ping) -> None:
+        for more in (1, 2):
+            self.send(port, Ping(2 * msg.value + more))
+
+
 class Bulky(Node):
     """All send all a message of many frames, at once."""
 

@@ -12,7 +12,19 @@ from algorithms.quorum.raft import Raft, Voted
 from algorithms.quorum.viewstamped import Viewstamped
 from algorithms.reelection import Reelection
 from algorithms.ring.chang_roberts import ChangRoberts
-from bench.engines.explore import UNDECIDED, UNENDING, Found, Move, State, System, explore, freeze, search
+from bench.engines.explore import (
+    ENDLESS,
+    FLOOD,
+    UNDECIDED,
+    UNENDING,
+    Found,
+    Move,
+    State,
+    System,
+    explore,
+    freeze,
+    search,
+)
 from bench.scenario import Scenario, find_algorithm, trial_seed
 from bench.settings import BadInput
 from bench.verify import Question, answer, choose_arrangements, follow, hunt, label_of, make_system, wander
@@ -329,6 +341,12 @@ def test_a_planted_fault_is_caught_by_a_shortest_execution(page: str, says: str,
     assert len(way.steps) == steps or says == UNENDING
     if steps:  # one step less, and nothing is wrong yet
         assert not follow(system, way.schedule.split()[:-1]).fault
+
+
+def test_a_page_that_floods_is_given_up_before_it_fills_the_memory() -> None:
+    found = explore(make("tests.nodes:Floods", (1, 2, 3)), LIMIT)
+    assert found.fault == UNENDING
+    assert len(found.witness) < 10 * FLOOD < ENDLESS
 
 
 @pytest.mark.parametrize("crashes", [0, 1, 2])

@@ -46,6 +46,9 @@ from bench.scenario import Scenario, choose_initiators, find_algorithm, node_mak
 DEAD = 0  # the number of the state of a node that crashed; below zero of one that may come back
 EMPTY = 0  # the number of what is on an empty link
 ENDLESS = 10_000  # steps after which an execution is said not to end
+FLOOD = (
+    100  # frames on one link after which it is said so, too: a page that floods would take the memory of the machine
+)
 UNENDING = "it does not end"
 UNDECIDED = "it may go on for ever without a leader whom all agree on"
 
@@ -262,6 +265,7 @@ class System:
         self.clocks = Numbers(())  # timers by the time that is left: (left, position, event)
         self.decided = Numbers(())  # (key, leader) of all elections so far
         self.pairs = self.clipped = self.dropped = 0
+        self.flooded = False
         self.seen: set[int] = set()
         self.excused: dict[tuple[int, Position], int] = {}
         self.reachable: dict[tuple[int, int, int, bool], bool] = {}
@@ -525,6 +529,7 @@ class System:
                 if self.repeats and arrival in waiting:
                     continue
                 after[link] = self.contents((*waiting, arrival))
+                self.flooded = self.flooded or len(waiting) == FLOOD
                 if self.forgets and self.events.things[arrival].key < self.local(target).key[0]:
                     after[link] = self.forget(after[link], self.local(target).key[0])
 
@@ -792,14 +797,16 @@ class _Visit(msgspec.Struct):
 def search(system: System, limit: int) -> Found:
     """Look at every state of a system, depth first, until something is wrong.
 
-    An execution that comes back to a state of its own does not end, nor does one of `ENDLESS` steps. That of a page which
-    never falls silent shall not: there, what matters is whether all come to agree, again and again.
+    An execution that comes back to a state of its own does not end, nor does one of `ENDLESS` steps, or with more than
+    `FLOOD` frames on a link. That of a page which never falls silent shall not: there, what matters is whether all come to
+    agree, again and again.
 
     Parameters:
         system: what to search.
         limit: states after which to give up.
     """
     found, pairs = Found(), system.pairs
+    system.flooded = False
     system.forget_inferences()
     system.clipped = 0
     under_way = -1  # in place of the length of the longest execution from a state
@@ -831,7 +838,8 @@ def search(system: System, limit: int) -> Found:
         found.steps += 1
         fault = system.find_fault(visit.state, move, after)
         length = lengths.get(after)
-        if not fault and not system.endless and not system.repeats and (length == under_way or len(stack) == ENDLESS):
+        endless = length == under_way or len(stack) == ENDLESS or system.flooded
+        if endless and not fault and not system.endless and not system.repeats:
             fault = UNENDING
         if fault:
             return blame(fault, move)
