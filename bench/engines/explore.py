@@ -46,9 +46,7 @@ from bench.scenario import Scenario, choose_initiators, find_algorithm, node_mak
 DEAD = 0  # the number of the state of a node that crashed; below zero of one that may come back
 EMPTY = 0  # the number of what is on an empty link
 ENDLESS = 10_000  # steps after which an execution is said not to end
-FLOOD = (
-    100  # frames on one link after which it is said so, too: a page that floods would take the memory of the machine
-)
+FLOOD = 100  # frames on one link after which it is said so, too: it would fill the memory of the machine
 UNENDING = "it does not end"
 UNDECIDED = "it may go on for ever without a leader whom all agree on"
 
