@@ -10,6 +10,7 @@ import pytest
 from algorithms import ALGORITHMS
 from bench.complexity import compare_with_theory
 from bench.engines.processes import HarnessError, Processes
+from bench.engines.processes.memory import RECORD, SEND, Memory
 from bench.observe import make_row
 from bench.scenario import Scenario
 from bench.trial import Trial
@@ -61,6 +62,17 @@ def test_messages_of_many_frames_arrive_whole_from_all_at_once(engine: Processes
 def test_a_log_that_overflows_says_so(engine: Processes) -> None:
     row = run(engine, "tests.nodes:Pours", 2, horizon=20)
     assert (row.stop, row.log_lost > 0) == ("quiescent", True)
+
+
+def test_a_log_ends_where_what_is_left_of_another_trial_begins() -> None:
+    memory = Memory(2, 4)
+    for records in (4, 0, 1, 3):
+        memory.clear(1)
+        for i in range(records):
+            at = memory.log_offset(1) + i * RECORD.size
+            RECORD.pack_into(memory.map, at, SEND, 0, 0, i, 0, 0, 0, 0, 0, b"", time.monotonic_ns())
+        assert [record[3] for record in RECORD.iter_unpack(memory.read_log(1))] == list(range(records))
+        assert not memory.read_log(0)
 
 
 def test_everybody_broadcasting_at_once_does_not_deadlock(engine: Processes) -> None:
