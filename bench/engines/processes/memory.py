@@ -159,7 +159,7 @@ class Memory:
 
         No word says how many there are: to write it was a fifth of what a log costs.
         """
-        start, since, size = self.log_offset(node), self.words[self.word(node) + SINCE], RECORD.size
+        start, since, size = self.log_offset(node), self.words[self.word(node) + SINCE] or 1, RECORD.size
         times, first = self.log_words, (start - self.logs + size) // 8 - 1
         logged = bisect_left(range(self.capacity), True, key=lambda i: times[first + i * size // 8] < since)
         return memoryview(self.map)[start : start + logged * size]
