@@ -5,7 +5,7 @@ import time
 
 import msgspec
 
-from algorithms.model import Announcement, Message, Model, Node, Periodic, Port, Pulse
+from algorithms.model import Announcement, Message, Model, Node, Periodic, Port, Pulse, replace
 from algorithms.ring.chang_roberts import ChangRoberts, Election
 
 MODEL = Model(
@@ -71,6 +71,12 @@ class Floods(Raises):
     def on_ping(self, port: Port, msg: Ping) -> None:
         for more in (1, 2):
             self.send(port, Ping(2 * msg.value + more))
+
+
+class FloodsForEver(Floods):
+    """The same, of a page that shall never fall silent."""
+
+    model = replace(MODEL, timing="partially synchronous", pulse=Pulse(lambda it: 5.0, lambda it: 20.0))
 
 
 class Bulky(Node):

@@ -343,8 +343,9 @@ def test_a_planted_fault_is_caught_by_a_shortest_execution(page: str, says: str,
         assert not follow(system, way.schedule.split()[:-1]).fault
 
 
-def test_a_page_that_floods_is_given_up_before_it_fills_the_memory() -> None:
-    found = explore(make("tests.nodes:Floods", (1, 2, 3)), LIMIT)
+@pytest.mark.parametrize("page", ["Floods", "FloodsForEver"])
+def test_a_page_that_floods_is_given_up_before_it_fills_the_memory(page: str) -> None:
+    found = explore(make(f"tests.nodes:{page}", (1, 2, 3)), LIMIT)
     assert found.fault == UNENDING
     assert len(found.witness) < 10 * FLOOD < ENDLESS
 

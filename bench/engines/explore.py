@@ -795,9 +795,9 @@ class _Visit(msgspec.Struct):
 def search(system: System, limit: int) -> Found:
     """Look at every state of a system, depth first, until something is wrong.
 
-    An execution that comes back to a state of its own does not end, nor does one of `ENDLESS` steps, or with more than
-    `FLOOD` frames on a link. That of a page which never falls silent shall not: there, what matters is whether all come to
-    agree, again and again.
+    An execution that comes back to a state of its own does not end, nor does one of `ENDLESS` steps. That of a page which
+    never falls silent shall not: there, what matters is whether all come to agree, again and again. No page may put more
+    than `FLOOD` frames on a link.
 
     Parameters:
         system: what to search.
@@ -836,8 +836,8 @@ def search(system: System, limit: int) -> Found:
         found.steps += 1
         fault = system.find_fault(visit.state, move, after)
         length = lengths.get(after)
-        endless = length == under_way or len(stack) == ENDLESS or system.flooded
-        if endless and not fault and not system.endless and not system.repeats:
+        unending = (length == under_way or len(stack) == ENDLESS) and not system.endless and not system.repeats
+        if not fault and (unending or system.flooded):
             fault = UNENDING
         if fault:
             return blame(fault, move)
