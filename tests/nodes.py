@@ -65,6 +65,13 @@ class Chatters(Raises):
         self.send(port, Ping(msg.value + 1))
 
 
+class Strays(Raises):
+    """Sends over a link that it does not have."""
+
+    def on_ping(self, port: Port, msg: Ping) -> None:
+        self.send(99, msg)
+
+
 class Floods(Raises):
     """Says two things whenever it hears one."""
 

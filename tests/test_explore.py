@@ -329,6 +329,7 @@ def test_the_reduction_saves_most_of_a_ring() -> None:
         ("Turns", UNENDING, 0),
         ("Chatters", UNENDING, 0),
         ("Raises", "it raised RuntimeError: planted", 4),
+        ("Strays", "it sends over port 99, which it does not have", 4),
         ("TwoLeaders", "elects ", 2),
     ],
 )

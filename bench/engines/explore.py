@@ -348,6 +348,8 @@ class System:
         timers: list[tuple[int, float | None]] = []
         for effect in node.effects:
             if isinstance(effect, Send) and not (self.late and isinstance(effect.msg, Periodic)):
+                if effect.port not in node.links:
+                    return Outcome(DEAD, error=f"it sends over port {effect.port}, which it does not have")
                 peer, port = node.links[effect.port]
                 arrival = self.events(Delivery(position, port, node.key, effect.msg))
                 sends.append((self.n + position * self.n + peer, arrival))
