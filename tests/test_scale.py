@@ -37,16 +37,23 @@ def test_on_a_ring_a_node_holds_the_pipes_to_its_neighbours_alone(n: int) -> Non
 
 
 @pytest.mark.parametrize("algorithm", ["chang_roberts", "franklin", "ring"])
-def test_what_a_node_of_a_ring_holds_does_not_grow_with_the_ring(algorithm: str) -> None:
+@pytest.mark.parametrize("faults", ["none", "leader-crash"])
+def test_what_a_node_of_a_ring_takes_does_not_grow_with_the_ring(algorithm: str, faults: str) -> None:
+    """Even for a moment: each process keeps what it once needed."""
+
     def measure(n: int) -> int:
         memory = Memory(n, 1)
-        memory.write_scenario(Scenario(algorithm=algorithm, ids=tuple(range(n, 2 * n)), seed=1, delta=1, horizon=1))
+        plan = Scenario(
+            algorithm=algorithm, ids=tuple(range(n, 2 * n)), seed=1, delta=1, horizon=1, faults=parse_plan(faults)
+        )
+        memory.write_scenario(plan)
         tracemalloc.start()
-        node = node_maker(memory.read_scenario())(n - 1, 0)
-        held, _ = tracemalloc.get_traced_memory()
+        scenario = memory.read_scenario()
+        node = node_maker(scenario, scenario.steady)(n - 1, 0)
+        _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert node.id == 2 * n - 1
-        return held
+        return peak
 
     measure(1000)  # what is made once
     assert measure(9000) - measure(1000) < 1000
