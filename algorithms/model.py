@@ -390,7 +390,7 @@ def _handler_name(message: type[Message]) -> str:
 
 _NOBODY: frozenset[Port] = frozenset()
 _NOTHING: frozenset[str] = frozenset()
-_NOWHERE: Mapping[Port, tuple[Position, Port]] = {}
+_NOWHERE: Mapping[Port, tuple[Position, Port]] = {}  # one for all, so never to be written to
 
 
 class Node:

@@ -123,13 +123,13 @@ def check_trial(engine: Engine, scenario: Scenario, attempts: int = 5) -> Checke
     `attempts` times in all. So is one of a page that counts on synchrony for its end alone, whose timers fire for nothing
     then, and one in which heartbeats came so late that a leader was replaced for nothing.
     """
-    model = find_algorithm(scenario.algorithm).model
-    timed, beats = model.timing == "partially synchronous", model.pulse is not None
+    page = find_algorithm(scenario.algorithm)
+    timed, beats = page.model.timing == "partially synchronous", page.model.pulse is not None
     for attempt in range(1, attempts + 1):
         execution = engine.run(scenario)
         row, kinds = make_row(execution, scenario, "", 0, 0, engine.name)
         late = (beats and row.churn) or (timed and row.max_hop_s > row.delta_s)
-        within = row.within_model or may_fail(find_algorithm(scenario.algorithm), row.verdict)
+        within = row.within_model or may_fail(page, row.verdict)
         if within and not (late and attempt < attempts):
             wrong = compare_with_theory(row, kinds, execution, scenario)
             return Checked(row, wrong, attempt, find_loose(execution, scenario) == set())

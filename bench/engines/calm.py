@@ -142,7 +142,7 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Calm
 
         try:
             now, depth, put = at, 1, heappush
-            for node in simulation.waking:  # as events, which sink through the heap and rise again, 1.06
+            for node in simulation.waking:  # as events, which sink through the heap and rise again, 1.06 of this loop
                 monitor.wake(now)
                 node.on_start()
                 node._entered = node.epoch

@@ -508,7 +508,7 @@ class Worker:
             frame = pack_header(
                 whole, flags, kind, self.generation, self.position, excluded // 2, sequence, depth, number, port, now
             )
-            frame = frame + down + body if excluded else frame + body
+            frame += down + body
             if transport.calm:
                 transport.transmit(peer, frame)
                 return
