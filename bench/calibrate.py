@@ -132,7 +132,7 @@ def time_burst(engine: Processes, n: int) -> float:
     sent = sum(node.after[shm.TRAFFIC] >> 32 for node in observation.nodes)
     if sent != 2 * n * (n - 1):
         raise HarnessError(f"calibration on {n} nodes: a burst of {sent} messages, not of {2 * n * (n - 1)}")
-    last: int = max(shm.RECORD.unpack(node.log[-shm.RECORD.size :])[-1] for node in observation.nodes)
+    last = max(shm.last_record(node.log).time for node in observation.nodes)
     share = n / (2 * (n - 1)) if n > 1 else 1.0
     return share * (last - observation.began) / 1e9
 

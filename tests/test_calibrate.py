@@ -136,9 +136,9 @@ def test_this_machine_holds_a_few_nodes() -> None:
             "raise it by pids.max = 1002",
         ),
         (
-            Limits(memory=1.8e9),
             Limits(memory=1.9e9),
-            "1,000 nodes need 1,870 MB of memory, the limit is 1,800; raise it by freeing some, or take fewer nodes",
+            Limits(memory=2.0e9),
+            "1,000 nodes need 1,934 MB of memory, the limit is 1,900; raise it by freeing some, or take fewer nodes",
         ),
     ],
 )

@@ -9,8 +9,18 @@ import pytest
 
 from algorithms import ALGORITHMS
 from bench.complexity import compare_with_theory
-from bench.engines.processes import HarnessError, Processes
-from bench.engines.processes.memory import RECORD, SEND, Memory
+from bench.engines.processes import HarnessError, Processes, wire
+from bench.engines.processes.memory import (
+    BODY,
+    RECEIVE,
+    RECEIVE_RECORD,
+    RECORD,
+    SEND,
+    SEND_RECORD,
+    Memory,
+    Record,
+    read_records,
+)
 from bench.observe import make_row
 from bench.scenario import Scenario
 from bench.trial import Trial
@@ -70,9 +80,17 @@ def test_a_log_ends_where_what_is_left_of_another_trial_begins() -> None:
         memory.clear(1)
         for i in range(records):
             at = memory.log_offset(1) + i * RECORD.size
-            RECORD.pack_into(memory.map, at, SEND, 0, 0, i, 0, 0, 0, 0, 0, b"", time.monotonic_ns())
-        assert [record[3] for record in RECORD.iter_unpack(memory.read_log(1))] == list(range(records))
+            RECORD.pack_into(memory.map, at, *Record(SEND, sequence=i, time=time.monotonic_ns()))
+        assert [record.sequence for record in read_records(memory.read_log(1))] == list(range(records))
         assert not memory.read_log(0)
+
+
+def test_what_a_record_of_a_message_tells_is_where_any_record_has_it() -> None:
+    frame = wire.HEADER.pack(wire.HEADER.size + 3, 0, 4, 5, 6, 0, 7, 8, 9, 10, 11) + b"abc"
+    sent, received = read_records(SEND_RECORD.pack(SEND, 1, 3, frame, 2) + RECEIVE_RECORD.pack(RECEIVE, 1, 4, 7, 9, 2))
+    assert sent == Record(SEND, 1, 3, kind=4, sequence=7, depth=8, number=9, value=10, check=11, body=sent.body, time=2)
+    assert sent.body[:3] == b"abc"
+    assert received == Record(RECEIVE, 1, kind=4, sequence=7, number=9, body=bytes(BODY), time=2)
 
 
 def test_everybody_broadcasting_at_once_does_not_deadlock(engine: Processes) -> None:

@@ -326,8 +326,7 @@ def test_a_partition_that_does_not_reach_the_nodes_is_noticed(engine: Processes)
     observation = engine.observe(scenario)
     assert sum(it.planned for it in summarise(observation, scenario).fired) == 1
     for state in observation.nodes:  # as if no node had carried out the order
-        logged = [shm.RECORD.unpack_from(state.log, at) for at in range(0, len(state.log), shm.RECORD.size)]
-        state.log = memoryview(b"".join(shm.RECORD.pack(*it) for it in logged if it[0] != shm.CUT_OFF))
+        state.log = memoryview(b"".join(shm.RECORD.pack(*it) for it in records(state) if it.what != shm.CUT_OFF))
     assert sum(it.planned for it in summarise(observation, scenario).fired) == 0
 
 
@@ -336,8 +335,8 @@ def test_a_killed_node_that_goes_on_is_noticed(engine: Processes) -> None:
     observation = engine.observe(scenario)
     assert len(summarise(observation, scenario).fired) == 1
     victim = observation.nodes[observation.fired[0].position]
-    last = shm.RECORD.unpack(victim.log[-shm.RECORD.size :])
-    victim.log = memoryview(bytes(victim.log) + shm.RECORD.pack(*last[:-1], observation.fired[0].sure + 10_000))
+    later = shm.last_record(victim.log)._replace(time=observation.fired[0].sure + 10_000)
+    victim.log = memoryview(bytes(victim.log) + shm.RECORD.pack(*later))
     assert summarise(observation, scenario).fired == []
 
 

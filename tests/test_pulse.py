@@ -134,7 +134,7 @@ def test_a_doubt_that_comes_after_all_had_settled_is_not_judged(engine: Processe
     verdicts = []
     for time in (observation.settled + 1, observation.settled):
         later = msgspec.convert(msgspec.to_builtins(observation), type(observation))
-        record = memory.RECORD.pack(memory.ELECT, 0, 0, 0, 0, 1, 0, 0, 0, b"", time)
+        record = memory.RECORD.pack(*memory.Record(memory.ELECT, number=1, time=time))
         later.nodes[0].log = memoryview(bytes(later.nodes[0].log) + record)
         row, _ = make_row(summarise(later, trial), trial, "", 0, 0, engine.name)
         verdicts.append((row.verdict, row.unaccounted))

@@ -29,7 +29,7 @@ from bench.calibrate import (
 )
 from bench.engines.processes import Processes
 from bench.engines.processes.launcher import Observation
-from bench.engines.processes.summary import records
+from bench.engines.processes.memory import last_record
 from bench.perf import peers, simulators
 from bench.perf.pages import TIMES
 from bench.perf.peers import NoPeer
@@ -162,7 +162,7 @@ def measure_burst(folder: Path) -> Measured:
 
     def ours() -> float:
         observation = shout(engine)
-        last = max(list(records(node))[-1].time for node in observation.nodes)
+        last = max(last_record(node.log).time for node in observation.nodes)
         return (last - observation.began) / 1e9 / messages
 
     try:

@@ -31,7 +31,7 @@ from bench.faults import CUTS, LEADER, NOBODY, VICTIM, Plan, Strike
 from bench.observe import FOREVER, Fired, kinds_of
 from bench.scenario import Scenario, choose_initiators, find_algorithm
 
-LOG_BYTES = 1 << 31  # of all event logs together; the system gives memory only to what is written
+LOG_BYTES = 5 << 29  # of all event logs together; the system gives memory only to what is written
 UNCOUNTED = wire.MORE | wire.ORDER | wire.ASIDE  # frames that end no message of an election
 PATIENCE = 10.0  # seconds that a node may take to acknowledge an order before it is taken for stuck
 FAREWELL = b""  # in place of a request: the parent has no more
@@ -311,8 +311,8 @@ class Cluster:
 
     def has_fallen(self, position: Position) -> bool:
         """Whether the last thing that a node did was to kill itself, as it was to."""
-        log = self.memory.read_log(position)[-shm.RECORD.size :]
-        return bool(log) and shm.RECORD.unpack(log)[0] == shm.AMBUSHED
+        log = self.memory.read_log(position)
+        return bool(log) and shm.last_record(log).what == shm.AMBUSHED
 
     # -- quiescence --------------------------------------------------------------------------------------------------
 
@@ -675,7 +675,7 @@ class Cluster:
         fallen, self.fallen = self.fallen, []
         assert scenario.plan.ambush is not None
         for position in fallen:
-            died: int = shm.RECORD.unpack(self.memory.read_log(position)[-shm.RECORD.size :])[-1]
+            died = shm.last_record(self.memory.read_log(position)).time
             leads = self.places.get(self.words[self.memory.word(position) + shm.LEADER]) == position
             role = "leader" if leads else "candidate"
             observation.fired.append(Fired(scenario.plan.ambush.fault, "crash", position, died, role))

@@ -17,10 +17,12 @@ import struct
 import time
 from array import array
 from bisect import bisect_left
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
 
+from bench.engines.processes import wire
 from bench.scenario import Scenario
 
 TRAFFIC, BUSY, ACK, SINCE, LOG_LOST = range(5)
@@ -31,11 +33,17 @@ BYTES = COUNTS + KINDS
 WORDS = BYTES + KINDS
 IDLE, WORKING, FAILED = 0, 1, 2
 ERROR_BYTES, RECORD_BYTES = 1024, 384
-LINE = 64  # bytes that a processor fetches at once; no block and no record shares one with another
+LINE = 64  # bytes that a processor fetches at once; no block shares one with another
 BLOCK = -(-(WORDS * 8 + ERROR_BYTES + RECORD_BYTES) // LINE) * LINE
 
-# what, kind, peer, sequence, depth, number, size, check, value, body, time (ns)
-RECORD = struct.Struct("<BBHIIIIIq24sq")
+# A record has room for a frame: that of a message that was sent lies there as it left, and what other records tell lies
+# where it would in a frame. A log costs what it takes to pack it: 0.13 us for eleven
+# values, 0.09 for the five or six of a message.
+BODY = 24  # bytes of a message that are kept
+# what, peer, size, kind, sequence, depth, number, value, check, body, time (ns)
+RECORD = struct.Struct(f"<BxHI3xB8xIIIqq{BODY}sq")
+SEND_RECORD = struct.Struct(f"<BxHI{wire.HEADER.size + BODY}sq")  # what, peer, size, frame, time
+RECEIVE_RECORD = struct.Struct(f"<BxH7xB8xI4xI{16 + BODY}xq")  # what, peer, kind, sequence, number, time
 SEND, RECEIVE, ELECT, START, SUSPECTED, TIMER, EPOCH, DROP, DUPLICATE, TRUSTED, AMBUSHED, CUT_OFF = range(1, 13)
 
 
@@ -48,29 +56,40 @@ class Record(NamedTuple):
     Attributes:
         what: SEND, RECEIVE, ELECT, START, SUSPECTED, TIMER, EPOCH, DROP and DUPLICATE (by the transport), TRUSTED,
             AMBUSHED (the node kills itself now) or CUT_OFF.
-        kind: index of the message kind (SEND, RECEIVE).
-        peer: position of the other side (SEND, RECEIVE, SUSPECTED, TRUSTED).
-        sequence: number of the message at its source.
-        depth: length of the longest chain of messages that ends with this one.
-        number: term (ELECT), number of the key (SEND, RECEIVE) or epoch (EPOCH).
-        size: encoded bytes of the message.
-        check: checksum of the key's excluded positions (ELECT).
+        peer: position of the other side (SEND, RECEIVE, DROP, DUPLICATE, SUSPECTED, TRUSTED).
+        size: encoded bytes of the message (SEND).
+        kind: index of the message kind (SEND, RECEIVE, DROP, DUPLICATE).
+        sequence: number of the message at its source (SEND, RECEIVE, DROP, DUPLICATE).
+        depth: length of the longest chain of messages that ends with this one (SEND).
+        number: term (ELECT), number of the key (SEND, RECEIVE, DROP, DUPLICATE) or epoch (EPOCH).
         value: leader (ELECT), or how many links are cut (CUT_OFF).
-        body: the encoded message (SEND), or the name of the timer (TIMER), cut at 24 bytes.
+        check: checksum of the key's excluded positions (ELECT).
+        body: the encoded message (SEND), or the name of the timer (TIMER), cut at `BODY` bytes; what is shorter is followed
+            by what has no meaning.
         time: CLOCK_MONOTONIC, in ns, of the event that it belongs to.
     """
 
     what: int
-    kind: int
-    peer: int
-    sequence: int
-    depth: int
-    number: int
-    size: int
-    check: int
-    value: int
-    body: bytes
-    time: int
+    peer: int = 0
+    size: int = 0
+    kind: int = 0
+    sequence: int = 0
+    depth: int = 0
+    number: int = 0
+    value: int = 0
+    check: int = 0
+    body: bytes = b""
+    time: int = 0
+
+
+def read_records(log: bytes | memoryview) -> Iterator[Record]:
+    """The records of a log, oldest first."""
+    return map(Record._make, RECORD.iter_unpack(log))
+
+
+def last_record(log: bytes | memoryview) -> Record:
+    """The last record of a log that has one."""
+    return next(read_records(log[-RECORD.size :]))
 
 
 class Memory:

@@ -8,7 +8,7 @@ import msgspec
 from algorithms.model import Position
 from bench.engines.processes import memory as shm
 from bench.engines.processes.launcher import NodeState, Observation
-from bench.engines.processes.memory import RECORD, Record
+from bench.engines.processes.memory import Record
 from bench.faults import cut_links
 from bench.observe import FOREVER, Execution, Fired, Monitor, classify, kinds_of
 from bench.scenario import Scenario, find_algorithm
@@ -16,7 +16,7 @@ from bench.scenario import Scenario, find_algorithm
 
 def records(state: NodeState) -> Iterator[Record]:
     """The event log of a node, oldest first."""
-    return map(Record._make, RECORD.iter_unpack(state.log))
+    return shm.read_records(state.log)
 
 
 class Counts(msgspec.Struct):

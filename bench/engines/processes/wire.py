@@ -1,6 +1,6 @@
 """What travels through an inbox: frames of at most PIPE_BUF bytes, so that a write is whole or not at all.
 
-A frame is a header, the excluded positions of its key (two bytes each) and a piece of the encoded message. A message that
+A frame is a header, a piece of the encoded message and the excluded positions of its key (two bytes each). A message that
 does not fit goes as several frames of one source and sequence number; all but the last carry MORE.
 """
 
@@ -66,7 +66,7 @@ def frames(
             port,
             sent_ns,
         )
-        + down
         + piece
+        + down
         for i, piece in enumerate(pieces)
     ]

@@ -21,7 +21,7 @@ from algorithms.reelection import Newer, Reelection
 from bench.detector import Heartbeat, HeartbeatDetector, Reaction
 from bench.engines.processes import memory as shm
 from bench.engines.processes import wire
-from bench.engines.processes.memory import Memory
+from bench.engines.processes.memory import Memory, Record
 from bench.engines.processes.transport import Transport
 from bench.faults import CUTS, NOBODY, cut_links
 from bench.observe import FOREVER, classify, kinds_of
@@ -30,11 +30,12 @@ from bench.scenario import choose_initiators, find_algorithm, node_maker
 PR_SET_PDEATHSIG = 1
 FD_SETSIZE = 1024  # select takes no descriptor from here on
 _libc = ctypes.CDLL(None)  # loaded once, before the forks: a seventh of a start
-pack_record, pack_header, unpack_header = shm.RECORD.pack_into, wire.HEADER.pack, wire.HEADER.unpack_from
+pack_header, unpack_header = wire.HEADER.pack, wire.HEADER.unpack_from
+pack_record, pack_sent, pack_received = shm.RECORD.pack_into, shm.SEND_RECORD.pack_into, shm.RECEIVE_RECORD.pack_into
 RECORD_SIZE, HEADER_SIZE, PIPE_BUF = shm.RECORD.size, wire.HEADER.size, wire.PIPE_BUF
 MORE, ORDER, ASIDE = wire.MORE, wire.ORDER, wire.ASIDE
 SENT = 1 << 32  # a message sent, in the word of traffic; one handled is 1
-SEND, RECEIVE, ELECT, LEADER = shm.SEND, shm.RECEIVE, shm.ELECT, shm.LEADER
+SEND, RECEIVE, LEADER = shm.SEND, shm.RECEIVE, shm.LEADER
 TRAFFIC, COUNTS, KINDS, DEPTH = shm.TRAFFIC, shm.COUNTS, shm.KINDS, shm.DEPTH
 monotonic_ns = time.monotonic_ns
 
@@ -152,18 +153,17 @@ class Worker:
         words, first = self.words, self.first
         self.max_hop, self.deepest = words[first + shm.MAX_HOP], words[first + shm.DEPTH]
         words[first + shm.BUSY] = words[first + shm.LEADER] = words[first + shm.SUSPECTS] = 0
-        for record in shm.RECORD.iter_unpack(self.memory.read_log(self.position)):
+        for record in shm.read_records(self.memory.read_log(self.position)):
             self.log_next += RECORD_SIZE
-            what, kind = record[:2]
-            aside = kind in self.aside_kinds
-            if what == shm.SEND:
-                self.sequence = record[3]
+            aside = record.kind in self.aside_kinds
+            if record.what == shm.SEND:
+                self.sequence = record.sequence
                 self.traffic += SENT * (not aside)
-            elif what == shm.DROP:
+            elif record.what == shm.DROP:
                 self.traffic -= SENT * (not aside)
-            elif what == shm.DUPLICATE:
+            elif record.what == shm.DUPLICATE:
                 self.traffic += SENT * (not aside)
-            elif what == shm.RECEIVE:
+            elif record.what == shm.RECEIVE:
                 self.traffic += not aside
         words[first + shm.TRAFFIC] = self.traffic
 
@@ -185,30 +185,29 @@ class Worker:
         words[first + shm.RSS] = usage.ru_maxrss // (1 if sys.platform == "linux" else 1024)
         words[first + shm.SWITCHES] = usage.ru_nvcsw + usage.ru_nivcsw
 
-    def log(
-        self, now: int, what: int, peer: int = 0, number: int = 0, value: int = 0, check: int = 0, size: int = 0
-    ) -> None:
-        """Append a record that is no message."""
-        self.write_log(now, what, 0, peer, 0, 0, number, size, value, check, b"")
-
-    def write_log(
-        self,
-        now: int,
-        what: int,
-        kind: int,
-        peer: int,
-        sequence: int,
-        depth: int,
-        number: int,
-        size: int,
-        value: int,
-        check: int,
-        body: bytes,
-    ) -> None:
+    def log(self, record: Record) -> None:
         """Append a record, or count that there was no room."""
         at = self.log_next
         if at < self.log_end:
-            pack_record(self.map, at, what, kind, peer, sequence, depth, number, size, check, value, body, now)
+            pack_record(self.map, at, *record)
+            self.log_next = at + RECORD_SIZE
+        elif self.logging:
+            self.words[self.first + shm.LOG_LOST] += 1
+
+    def log_sent(self, now: int, peer: Position, size: int, frame: bytes) -> None:
+        """Append the record of a message whose (first) frame is `frame`."""
+        at = self.log_next
+        if at < self.log_end:
+            pack_sent(self.map, at, SEND, peer, size, frame, now)
+            self.log_next = at + RECORD_SIZE
+        elif self.logging:
+            self.words[self.first + shm.LOG_LOST] += 1
+
+    def log_received(self, now: int, source: Position, kind: int, sequence: int, number: int) -> None:
+        """Append the record of a message that arrived."""
+        at = self.log_next
+        if at < self.log_end:
+            pack_received(self.map, at, RECEIVE, source, kind, sequence, number, now)
             self.log_next = at + RECORD_SIZE
         elif self.logging:
             self.words[self.first + shm.LOG_LOST] += 1
@@ -262,7 +261,7 @@ class Worker:
             return
         del self.timers[name]
         self.words[self.first + shm.TIMEOUTS] += 1
-        self.write_log(now, shm.TIMER, 0, 0, 0, 0, 0, 0, 0, 0, name.encode())
+        self.log(Record(shm.TIMER, body=name.encode(), time=now))
         self.guard(f"the timer {name!r}", lambda: self.node.fire(name), now)
         self.show_busy()
 
@@ -300,20 +299,20 @@ class Worker:
     def start(self) -> None:
         """Run `on_start`."""
         now = time.monotonic_ns()
-        self.log(now, shm.START)
+        self.log(Record(shm.START, time=now))
         self.guard("on_start", self.node.on_start, now)
 
     def suspect(self, position: int) -> None:
         """Run `on_suspect`."""
         now = time.monotonic_ns()
-        self.log(now, shm.SUSPECTED, position)
+        self.log(Record(shm.SUSPECTED, position, time=now))
         self.guard("on_suspect", lambda: self.node.on_suspect(self.node.port_to(position)), now)
 
     def trust(self, position: int) -> None:
         """Run `on_trust`."""
         now = time.monotonic_ns()
         self.node.suspected -= {self.node.port_to(position)}
-        self.log(now, shm.TRUSTED, position)
+        self.log(Record(shm.TRUSTED, position, time=now))
         self.guard("on_trust", lambda: self.node.on_trust(self.node.port_to(position)), now)
 
     def recover(self) -> None:
@@ -356,7 +355,7 @@ class Worker:
             if self.acts(position):
                 self.suspect(position)
             else:
-                self.log(now, shm.SUSPECTED, position)
+                self.log(Record(shm.SUSPECTED, position, time=now))
         for target, msg in reaction.sends:
             self.dispatch(target, self.kind_of[type(msg)], wire.encode(msg), ~self.position, 0, now)
         if reaction.trusts or reaction.suspects:
@@ -396,14 +395,15 @@ class Worker:
             length, flags, kind, generation, source, excluded, sequence, depth, number, port, sent_ns = unpack_header(
                 data, offset
             )
-            start, offset = offset + HEADER_SIZE + 2 * excluded, offset + length
+            start, offset = offset + HEADER_SIZE, offset + length
+            end_of_body = offset - 2 * excluded
             if flags & ORDER:
                 words[traffic] = self.traffic
                 self.obey(kind, generation, sequence, number, port)
                 continue
             if generation != self.generation:
                 continue
-            body = data[start:offset]
+            body = data[start:end_of_body]
             if flags & MORE or source in self.pieces:
                 body = self.pieces.pop(source, b"") + body
                 if flags & MORE:
@@ -412,7 +412,7 @@ class Worker:
             if self.ready:
                 self.wake()
             if excluded:
-                down: tuple[int, ...] = struct.unpack(f"<{excluded}H", data[start - 2 * excluded : start])
+                down: tuple[int, ...] = struct.unpack(f"<{excluded}H", data[end_of_body:offset])
             else:
                 down = ()
             if self.slow:
@@ -423,7 +423,7 @@ class Worker:
             if depth > self.depth:
                 self.depth = depth
             words[received] += 1
-            self.write_log(now, RECEIVE, kind, source, sequence, depth, number, len(body), 0, 0, b"")
+            self.log_received(now, source, kind, sequence, number)
             if self.hushed:
                 continue
             if kind >= self.first_of_detector:
@@ -453,7 +453,7 @@ class Worker:
         if node.epoch != self.epoch:
             self.epoch = node.epoch
             words[first + shm.LEADER] = 0
-            self.log(now, shm.EPOCH, number=node.epoch)
+            self.log(Record(shm.EPOCH, number=node.epoch, time=now))
         depth = self.depth + 1
         for effect in node.effects:
             if type(effect) is Send:
@@ -469,7 +469,7 @@ class Worker:
                     self.die()
             elif type(effect) is Elect:
                 leader, term = effect.leader, effect.term or node.epoch
-                self.write_log(now, ELECT, 0, 0, 0, 0, term, 0, leader, self.check, b"")
+                self.log(Record(shm.ELECT, number=term, value=leader, check=self.check, time=now))
                 words[first + LEADER] = leader
             elif type(effect) is SetTimer:
                 self.timers[effect.name] = now + int(effect.delay * self.delta_ns)
@@ -485,36 +485,35 @@ class Worker:
         """Send a message: log record, words, pipe, in that order. One of depth 0 belongs to no election."""
         words, first, down, number, transport = self.words, self.first, self.down, self.key[0], self.transport
         self.sequence = sequence = self.sequence + 1
-        size, copies = len(body), 1 if transport.calm else transport.decide(peer)
-        self.write_log(now, SEND, kind, peer, sequence, depth, number, size, 0, 0, body)
-        if copies != 1:
-            what, word = (shm.DUPLICATE, shm.DUPLICATED) if copies else (shm.DROP, shm.DROPPED)
-            self.write_log(now, what, kind, peer, sequence, 0, number, size, 0, 0, b"")
-            words[first + word] += 1
-        if depth:
-            flags = 0
-            self.traffic += SENT if copies == 1 else SENT * copies
-            words[first + TRAFFIC] = self.traffic
-            if depth > self.deepest:
-                self.deepest = words[first + DEPTH] = depth
-        else:
-            flags = ASIDE
-        kind_word = first + COUNTS + kind
-        words[kind_word] += 1
-        words[kind_word + KINDS] += size
-        excluded = len(down)
-        whole = HEADER_SIZE + excluded + size
+        size, excluded, flags = len(body), len(down), 0 if depth else ASIDE
+        copies = 1 if transport.calm else transport.decide(peer)
+        whole = HEADER_SIZE + size + excluded
         if whole <= PIPE_BUF:  # nearly always; a list of frames would add a seventh to a burst
             frame = pack_header(
                 whole, flags, kind, self.generation, self.position, excluded // 2, sequence, depth, number, port, now
             )
-            frame += down + body
+            frame += body + down
+        else:
+            frames = wire.frames(kind, self.generation, self.position, down, sequence, depth, number, port, now, body)
+            frame = frames[0]
+        self.log_sent(now, peer, size, frame)
+        if copies != 1:
+            what, word = (shm.DUPLICATE, shm.DUPLICATED) if copies else (shm.DROP, shm.DROPPED)
+            self.log(Record(what, peer, kind=kind, sequence=sequence, number=number, time=now))
+            words[first + word] += 1
+        if depth:
+            self.traffic += SENT if copies == 1 else SENT * copies
+            words[first + TRAFFIC] = self.traffic
+            if depth > self.deepest:
+                self.deepest = words[first + DEPTH] = depth
+        kind_word = first + COUNTS + kind
+        words[kind_word] += 1
+        words[kind_word + KINDS] += size
+        if whole <= PIPE_BUF:
             if transport.calm:
                 transport.transmit(peer, frame)
                 return
             frames = [frame]
-        else:
-            frames = wire.frames(kind, self.generation, self.position, down, sequence, depth, number, port, now, body)
         for _ in range(copies):
             transport.put(peer, frames, now)
 
@@ -534,7 +533,7 @@ class Worker:
 
     def die(self) -> None:
         """Kill this process."""
-        self.log(time.monotonic_ns(), shm.AMBUSHED)  # later than what it did in this event
+        self.log(Record(shm.AMBUSHED, time=monotonic_ns()))  # later than what it did in this event
         os.kill(os.getpid(), signal.SIGKILL)
 
     def obey(self, kind: int, generation: int, sequence: int, number: int, flags: int) -> None:
@@ -573,7 +572,7 @@ class Worker:
             cut = cut_links(CUTS[flags], live, number)
             mine = {target for source, target in cut if source == self.position}
             self.transport.cut_off(mine)
-            self.log(time.monotonic_ns(), shm.CUT_OFF, value=len(mine))
+            self.log(Record(shm.CUT_OFF, value=len(mine), time=monotonic_ns()))
         elif kind == wire.HEAL:
             self.transport.cut_off(set())
         elif kind == wire.HUSH:
