@@ -179,7 +179,7 @@ def measure_logging(folder: Path) -> Measured:
     with Processes((SHOUT,)) as on, Processes((SHOUT,)) as off:
         on.open(N)
         off.open(N, logging=False)
-        return side_by_side(lambda: shout(on).wall, lambda: shout(off).wall, times=MANY)
+        return side_by_side(lambda: shout(on).wall, lambda: shout(off).wall, times=3 * MANY)
 
 
 def measure_start(n: int, folder: Path) -> Measured:
