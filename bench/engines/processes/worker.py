@@ -21,7 +21,7 @@ from algorithms.reelection import Newer, Reelection
 from bench.detector import Heartbeat, HeartbeatDetector, Reaction
 from bench.engines.processes import memory as shm
 from bench.engines.processes import wire
-from bench.engines.processes.memory import Memory, Record
+from bench.engines.processes.memory import Memory
 from bench.engines.processes.transport import Transport
 from bench.faults import CUTS, NOBODY, cut_links
 from bench.observe import FOREVER, classify, kinds_of
@@ -35,7 +35,7 @@ pack_record, pack_sent, pack_received = shm.RECORD.pack_into, shm.SEND_RECORD.pa
 RECORD_SIZE, HEADER_SIZE, PIPE_BUF = shm.RECORD.size, wire.HEADER.size, wire.PIPE_BUF
 MORE, ORDER, ASIDE = wire.MORE, wire.ORDER, wire.ASIDE
 SENT = 1 << 32  # a message sent, in the word of traffic; one handled is 1
-SEND, RECEIVE, LEADER = shm.SEND, shm.RECEIVE, shm.LEADER
+SEND, RECEIVE, ELECT, LEADER = shm.SEND, shm.RECEIVE, shm.ELECT, shm.LEADER
 TRAFFIC, COUNTS, KINDS, DEPTH = shm.TRAFFIC, shm.COUNTS, shm.KINDS, shm.DEPTH
 monotonic_ns = time.monotonic_ns
 
@@ -185,29 +185,25 @@ class Worker:
         words[first + shm.RSS] = usage.ru_maxrss // (1 if sys.platform == "linux" else 1024)
         words[first + shm.SWITCHES] = usage.ru_nvcsw + usage.ru_nivcsw
 
-    def log(self, record: Record) -> None:
-        """Append a record, or count that there was no room."""
-        at = self.log_next
-        if at < self.log_end:
-            pack_record(self.map, at, *record)
-            self.log_next = at + RECORD_SIZE
-        elif self.logging:
-            self.words[self.first + shm.LOG_LOST] += 1
+    def log(
+        self,
+        now: int,
+        what: int,
+        peer: Position = 0,
+        kind: int = 0,
+        sequence: int = 0,
+        number: int = 0,
+        value: int = 0,
+        check: int = 0,
+        body: bytes = b"",
+    ) -> None:
+        """Append a record, or count that there was no room.
 
-    def log_sent(self, now: int, peer: Position, size: int, frame: bytes) -> None:
-        """Append the record of a message whose (first) frame is `frame`."""
+        Messages are logged where they are sent and received, in the same way: to call for it takes 3 % of a hop.
+        """
         at = self.log_next
         if at < self.log_end:
-            pack_sent(self.map, at, SEND, peer, size, frame, now)
-            self.log_next = at + RECORD_SIZE
-        elif self.logging:
-            self.words[self.first + shm.LOG_LOST] += 1
-
-    def log_received(self, now: int, source: Position, kind: int, sequence: int, number: int) -> None:
-        """Append the record of a message that arrived."""
-        at = self.log_next
-        if at < self.log_end:
-            pack_received(self.map, at, RECEIVE, source, kind, sequence, number, now)
+            pack_record(self.map, at, what, peer, 0, kind, sequence, 0, number, value, check, body, now)
             self.log_next = at + RECORD_SIZE
         elif self.logging:
             self.words[self.first + shm.LOG_LOST] += 1
@@ -261,7 +257,7 @@ class Worker:
             return
         del self.timers[name]
         self.words[self.first + shm.TIMEOUTS] += 1
-        self.log(Record(shm.TIMER, body=name.encode(), time=now))
+        self.log(now, shm.TIMER, body=name.encode())
         self.guard(f"the timer {name!r}", lambda: self.node.fire(name), now)
         self.show_busy()
 
@@ -299,20 +295,20 @@ class Worker:
     def start(self) -> None:
         """Run `on_start`."""
         now = time.monotonic_ns()
-        self.log(Record(shm.START, time=now))
+        self.log(now, shm.START)
         self.guard("on_start", self.node.on_start, now)
 
     def suspect(self, position: int) -> None:
         """Run `on_suspect`."""
         now = time.monotonic_ns()
-        self.log(Record(shm.SUSPECTED, position, time=now))
+        self.log(now, shm.SUSPECTED, position)
         self.guard("on_suspect", lambda: self.node.on_suspect(self.node.port_to(position)), now)
 
     def trust(self, position: int) -> None:
         """Run `on_trust`."""
         now = time.monotonic_ns()
         self.node.suspected -= {self.node.port_to(position)}
-        self.log(Record(shm.TRUSTED, position, time=now))
+        self.log(now, shm.TRUSTED, position)
         self.guard("on_trust", lambda: self.node.on_trust(self.node.port_to(position)), now)
 
     def recover(self) -> None:
@@ -355,7 +351,7 @@ class Worker:
             if self.acts(position):
                 self.suspect(position)
             else:
-                self.log(Record(shm.SUSPECTED, position, time=now))
+                self.log(now, shm.SUSPECTED, position)
         for target, msg in reaction.sends:
             self.dispatch(target, self.kind_of[type(msg)], wire.encode(msg), ~self.position, 0, now)
         if reaction.trusts or reaction.suspects:
@@ -423,7 +419,12 @@ class Worker:
             if depth > self.depth:
                 self.depth = depth
             words[received] += 1
-            self.log_received(now, source, kind, sequence, number)
+            at = self.log_next
+            if at < self.log_end:
+                pack_received(self.map, at, RECEIVE, source, kind, sequence, number, now)
+                self.log_next = at + RECORD_SIZE
+            elif self.logging:
+                words[self.first + shm.LOG_LOST] += 1
             if self.hushed:
                 continue
             if kind >= self.first_of_detector:
@@ -453,7 +454,7 @@ class Worker:
         if node.epoch != self.epoch:
             self.epoch = node.epoch
             words[first + shm.LEADER] = 0
-            self.log(Record(shm.EPOCH, number=node.epoch, time=now))
+            self.log(now, shm.EPOCH, number=node.epoch)
         depth = self.depth + 1
         for effect in node.effects:
             if type(effect) is Send:
@@ -469,7 +470,7 @@ class Worker:
                     self.die()
             elif type(effect) is Elect:
                 leader, term = effect.leader, effect.term or node.epoch
-                self.log(Record(shm.ELECT, number=term, value=leader, check=self.check, time=now))
+                self.log(now, ELECT, number=term, value=leader, check=self.check)
                 words[first + LEADER] = leader
             elif type(effect) is SetTimer:
                 self.timers[effect.name] = now + int(effect.delay * self.delta_ns)
@@ -496,10 +497,15 @@ class Worker:
         else:
             frames = wire.frames(kind, self.generation, self.position, down, sequence, depth, number, port, now, body)
             frame = frames[0]
-        self.log_sent(now, peer, size, frame)
+        at = self.log_next
+        if at < self.log_end:
+            pack_sent(self.map, at, SEND, peer, size, frame, now)
+            self.log_next = at + RECORD_SIZE
+        elif self.logging:
+            words[first + shm.LOG_LOST] += 1
         if copies != 1:
             what, word = (shm.DUPLICATE, shm.DUPLICATED) if copies else (shm.DROP, shm.DROPPED)
-            self.log(Record(what, peer, kind=kind, sequence=sequence, number=number, time=now))
+            self.log(now, what, peer, kind, sequence, number)
             words[first + word] += 1
         if depth:
             self.traffic += SENT if copies == 1 else SENT * copies
@@ -533,7 +539,7 @@ class Worker:
 
     def die(self) -> None:
         """Kill this process."""
-        self.log(Record(shm.AMBUSHED, time=monotonic_ns()))  # later than what it did in this event
+        self.log(monotonic_ns(), shm.AMBUSHED)  # later than what it did in this event
         os.kill(os.getpid(), signal.SIGKILL)
 
     def obey(self, kind: int, generation: int, sequence: int, number: int, flags: int) -> None:
@@ -572,7 +578,7 @@ class Worker:
             cut = cut_links(CUTS[flags], live, number)
             mine = {target for source, target in cut if source == self.position}
             self.transport.cut_off(mine)
-            self.log(Record(shm.CUT_OFF, value=len(mine), time=monotonic_ns()))
+            self.log(monotonic_ns(), shm.CUT_OFF, value=len(mine))
         elif kind == wire.HEAL:
             self.transport.cut_off(set())
         elif kind == wire.HUSH:
