@@ -2,6 +2,7 @@
 
 import importlib
 import random
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import cache, partial
@@ -256,7 +257,7 @@ def choose_ids(policy: str, page: type[Node], n: int, seed: int) -> tuple[tuple[
     if policy == "descending":
         return tuple(range(n, 0, -1)), None
     if policy == "random":
-        ids = list(range(1, n + 1))
+        ids = array("q", range(1, n + 1))  # its items are made in order: else 1.03 in the simulator at a million nodes
         random.Random(f"{seed}/ids").shuffle(ids)
         return tuple(ids), None
     try:

@@ -12,7 +12,7 @@ from bench.scenario import Scenario
 
 def make_simulation(scenario: Scenario, observer: Observer | None = None) -> Simulation:
     """What runs a trial: the loop for calm elections, where it is one and nobody observes it."""
-    wired = wire(scenario.algorithm) if scenario.steady and observer is None else None
+    wired = wire(scenario) if scenario.steady and observer is None else None
     return Simulation(scenario, observer) if wired is None else Calm(scenario, wired)
 
 

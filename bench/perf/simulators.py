@@ -8,6 +8,7 @@ import random
 import resource
 import sys
 import time
+from array import array
 from collections.abc import Callable, Generator
 from heapq import heappop, heappush
 from math import floor
@@ -22,7 +23,7 @@ N = 10_000
 
 def make_scenario(n: int) -> Scenario:
     """Chang-Roberts on n nodes in random order, all of which start."""
-    ids = list(range(1, n + 1))
+    ids = array("q", range(1, n + 1))
     random.Random(1).shuffle(ids)
     return Scenario(algorithm="chang_roberts", ids=tuple(ids), seed=1, delta=0.001, horizon=1e9)
 
