@@ -26,6 +26,7 @@ from typing import Any, NoReturn, cast
 import msgspec
 
 from algorithms.model import Formula, Id, Message, Node, Position
+from bench.blame import PageError
 from bench.complexity import Engine, check_trial, find_loose
 from bench.detector import parse_detector
 from bench.engines.explore import explore
@@ -169,7 +170,8 @@ def blaming(scenario: Scenario, engine: str) -> Iterator[None]:
         fail("it does not end: thousands of events, and no end in sight", cure, replay_command(scenario, engine))
     except Exception as error:
         cure = "let every handler cope with every message in every state"
-        fail(f"it raised {type(error).__name__}: {error}", cure, replay_command(scenario, engine))
+        what = str(error) if isinstance(error, PageError) else f"it raised {type(error).__name__}: {error}"
+        fail(what, cure, replay_command(scenario, engine))
 
 
 # -- engines that look closer ----------------------------------------------------------------------------------------

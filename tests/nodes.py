@@ -5,7 +5,7 @@ import time
 
 import msgspec
 
-from algorithms.model import Announcement, Message, Model, Node, Periodic, Port, Pulse, replace
+from algorithms.model import NEXT, Announcement, Message, Model, Node, Periodic, Port, Pulse, replace
 from algorithms.ring.chang_roberts import ChangRoberts, Election
 
 MODEL = Model(
@@ -195,3 +195,39 @@ class Pours(Raises):
     def on_ping(self, port: Port, msg: Ping) -> None:
         if msg.value == 100_999:
             self.elect(max(self.id, *self.ports))
+
+
+class RaisesLate(Raises):
+    """Raises when its timer fires."""
+
+    def on_start(self) -> None:
+        self.set_timer("alarm", 1.0)
+
+    def on_timeout(self, name: str) -> None:
+        raise RuntimeError("planted")
+
+
+class SendsBeyond(Raises):
+    """Sends over a port that it does not have."""
+
+    def on_start(self) -> None:
+        self.send(7, Ping(1))
+
+
+class SendsBack(SendsBeyond):
+    """Sends to its neighbour, and on to where its ring has no link."""
+
+    model = Model(topology="unidirectional ring", timing="asynchronous", channels="reliable", failures="none")
+
+    def on_start(self) -> None:
+        self.send(NEXT, Ping(1))
+
+    def on_ping(self, port: Port, msg: Ping) -> None:
+        self.send(port, msg)
+
+
+class SendsUndeclared(Raises):
+    """Sends a message that its page does not declare."""
+
+    def on_start(self) -> None:
+        self.send(self.ports[0], Beat())

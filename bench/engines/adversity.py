@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from algorithms.model import Id, Message, Node, Periodic, Position
 from algorithms.reelection import Newer, Reelection
+from bench.blame import bear
 from bench.detector import Heartbeat, HeartbeatDetector, Reaction, Suspicion, Times
 from bench.faults import NOBODY, Ambush, Plan, Strike, Weather, cut_links
 from bench.latency import LinkSampler, make_link_sampler
@@ -364,7 +365,7 @@ class Adversity:
         """A dead node comes back with what it saved, and nothing else."""
         simulation = self.simulation
         self.incarnations[position] += 1
-        node = simulation.nodes[position] = simulation.make(position, self.incarnations[position])
+        node = simulation.nodes[position] = bear(simulation.make, self.scenario, position, self.incarnations[position])
         simulation.monitor.recover(position)
         simulation.epochs[position] = 0
         dead = [other for other in range(self.scenario.n) if simulation.nodes[other] is None]

@@ -19,8 +19,9 @@ from math import floor
 from typing import Any
 
 from algorithms.model import NEXT, PREVIOUS, Elect, Message, Node, Port, Position, SetTimer
+from bench.blame import PageError, bear, blame
 from bench.engines.adversity import TIMER
-from bench.engines.simulation import Simulation, encode
+from bench.engines.simulation import Simulation, encode, name_event
 from bench.observe import Execution
 from bench.scenario import Scenario, find_algorithm, node_maker
 
@@ -64,11 +65,11 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Calm
             tally = tallies[kind, len(encode(new))]
             if kind is drawn and (value := getattr(new, "value")) is not None:  # noqa: B009
                 draws.setdefault(self._position, {})[new] = value
-        tally[0] += 1
-        self._sent += 1
         hop = floor(uniform() * bound) + 1 if bound else delay()  # always by the call 1.02
         time = now + hop
         if ring:  # its links are three cold objects: read at n = 10,000 1.03-1.09
+            if port != NEXT:
+                raise KeyError(port)
             peer = self._after
             back: Port = PREVIOUS
             if time < self._arrival:
@@ -83,6 +84,8 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Calm
                 time = arrivals[link]
                 hop = time - now
             arrivals[link] = time
+        tally[0] += 1
+        self._sent += 1
         if hop > max_hop:
             max_hop = hop
         order += 1
@@ -140,7 +143,7 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Calm
             effects.clear()
 
         try:
-            now, depth, put = at, 1, heappush
+            now, depth, put, event = at, 1, heappush, None
             for node in simulation.waking:  # as events, which sink through the heap and rise again, 1.06 of this loop
                 monitor.wake(now)
                 node.on_start()
@@ -152,7 +155,7 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Calm
             while heap or later:
                 if not heap:
                     let_in()
-                now, mark, node, port, depth, msg, tally = heap[0]
+                now, mark, node, port, depth, msg, tally = event = heap[0]
                 if now >= stop:
                     if now > limit:
                         break
@@ -186,6 +189,13 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Calm
                 if put is heapreplace:
                     heappop(heap)
             return not heap
+        except Exception as error:
+            what = "on_start"
+            if event is not None:
+                if heap and heap[0] is event:
+                    heappop(heap)
+                what = simulation.name(event)
+            raise PageError(blame(simulation.scenario, node._position, what, error)) from error
         finally:
             let_all_in()
             width = edge = NEVER
@@ -225,7 +235,7 @@ def wire(scenario: Scenario) -> type[Node] | None:
         if any(getattr(page, name) is not getattr(Node, name) for name in (*ways, "deliver")):
             _wired[scenario.algorithm] = None
         else:
-            first = node_maker(scenario, steady=True)(scenario.live[0], 0)
+            first = bear(node_maker(scenario, steady=True), scenario, scenario.live[0])
             own = [name for name in getattr(first, "__dict__", ()) if not hasattr(page, name)]
             names = {**ways, "__slots__": (*KEPT, *own), "__module__": page.__module__}
             _wired[scenario.algorithm] = type(page.__name__, (page,), names)
@@ -262,6 +272,15 @@ class Calm(Simulation):
 
     def run_until(self, limit: int) -> bool:
         return _run_until(self, limit)
+
+    def name(self, event: Event) -> str:
+        """An event in words."""
+        _, _, node, port, _, msg, _ = event
+        if msg is None:
+            return name_event(TIMER, port, None)
+        nodes: list[Any] = self.nodes
+        source = next(p for p in self.live if nodes[p]._after is node) if self.ring else node.links[port][0]
+        return name_event(source, None, msg)
 
     def pending(self) -> list[bool]:
         return [event[2] is None for event in self.heap if event[5] is not None]

@@ -8,10 +8,11 @@ from collections.abc import Hashable
 from typing import Any
 
 from algorithms.model import Id, Key, Node, Position
+from bench.blame import PageError
 from bench.engines.adversity import START, SUSPECT, TIMER, TRUST, Adversity, Parcel
 from bench.engines.adversity import Event as Pending
 from bench.engines.simulate import uncollected
-from bench.engines.simulation import Simulation, encode
+from bench.engines.simulation import Simulation, encode, stillborn
 from bench.events import MOST, STRIKES, Event, tell_message
 from bench.faults import Strike
 from bench.observe import Execution, Monitor
@@ -142,5 +143,8 @@ class Correspondence(Adversity):
 def record(scenario: Scenario) -> tuple[Execution, list[Event]]:
     """Run a trial in virtual time; returns what was seen of it, and its first `MOST` events in order."""
     with uncollected():
-        recording = Recording(scenario)
+        try:
+            recording = Recording(scenario)
+        except PageError as error:
+            return stillborn(scenario, error), []
         return recording.run(), recording.events

@@ -4,8 +4,9 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bench.blame import PageError
 from bench.engines.calm import Calm, wire
-from bench.engines.simulation import Observer, Simulation
+from bench.engines.simulation import Observer, Simulation, stillborn
 from bench.observe import Execution
 from bench.scenario import Scenario
 
@@ -37,4 +38,7 @@ class Simulate:
     def run(self, scenario: Scenario, observer: Observer | None = None) -> Execution:
         """Run one trial; `observer` is told of each delivery."""
         with uncollected():
-            return make_simulation(scenario, observer).run()
+            try:
+                return make_simulation(scenario, observer).run()
+            except PageError as error:
+                return stillborn(scenario, error)

@@ -28,10 +28,11 @@ from algorithms.model import (
     Send,
     SetTimer,
 )
-from bench.engines.adversity import LATE, NEWS, RECOVER, START, SUSPECT, TIMER, Adversity, Event
+from bench.blame import PageError, bear, blame
+from bench.engines.adversity import LATE, NEWS, RECOVER, START, SUSPECT, TIMER, TRUST, Adversity, Event
 from bench.faults import LEADER, VICTIM, Plan, Strike
 from bench.latency import find_bound, make_sampler
-from bench.observe import Execution, Fired, Monitor, classify
+from bench.observe import Execution, Fired, Monitor, classify, kinds_of
 from bench.scenario import Scenario, choose_initiators, find_algorithm, node_maker
 
 encode = msgspec.msgpack.Encoder().encode
@@ -45,12 +46,26 @@ Observer = Callable[[int, Position, Position, Message, int], None]
 class Tallies(dict[tuple[type[Message], int], Tally]):
     """What messages of one kind and size have in common; begun when the first is sent."""
 
-    def __init__(self, handlers: dict[type[Message], Handler]) -> None:
-        self.handlers = handlers
+    def __init__(self, page: type[Node]) -> None:
+        self.handlers: dict[type[Message], Handler | None] = {kind: page._handlers.get(kind) for kind in kinds_of(page)}
 
     def __missing__(self, like: tuple[type[Message], int]) -> Tally:
-        tally = self[like] = [0, self.handlers.get(like[0])]
+        tally = self[like] = [0, self.handlers[like[0]]]
         return tally
+
+
+def name_event(source: int, detail: Any, msg: Message | None) -> str:
+    """An event in words: a message from a node, or what `source` says if it is none."""
+    if source >= 0:
+        return f"{type(msg).__name__} from node {source}"
+    names = {START: "on_start", SUSPECT: "on_suspect", TRUST: "on_trust", RECOVER: "on_recover"}
+    return f"the timer {detail!r}" if source == TIMER else names.get(source, "a heartbeat")
+
+
+def stillborn(scenario: Scenario, error: PageError) -> Execution:
+    """What there is to see of a trial in which a node could not be made."""
+    monitor = Monitor(scenario.ids, find_algorithm(scenario.algorithm).model)
+    return Execution(monitor=monitor, stop="error", error=str(error))
 
 
 class Simulation:
@@ -78,11 +93,11 @@ class Simulation:
         times = scenario.times
         steady, live = scenario.steady, scenario.live
         self.plan = Plan() if steady else scenario.plan
-        self.make = make = node_maker(scenario, steady, wired)
+        self.make = node_maker(scenario, steady, wired)
         self.nodes: list[Node | None] = [None] * n
         self.effects: list[Effect] = []
         for position in live:
-            node = self.nodes[position] = make(position, 0)
+            node = self.nodes[position] = bear(self.make, scenario, position)
             if steady:  # effects are carried out before the next event, so all may record in one list: 56 bytes a node
                 node.effects = self.effects
         self.network = random.Random(f"{scenario.seed}/network")
@@ -111,7 +126,7 @@ class Simulation:
     def count_from_now(self) -> None:
         """The measured interval begins, with nothing in flight: forget what was counted."""
         n = self.scenario.n
-        self.tallies = Tallies(self.page._handlers)
+        self.tallies = Tallies(self.page)
         self.received = self.lost = self.stale = self.timeouts = self.deepest = 0
         self.duplicated = self.dropped = 0
         self.depths, self.sent_by = [0] * n, [0] * n
@@ -120,6 +135,9 @@ class Simulation:
 
     def run_until(self, limit: int) -> bool:
         """Handle all events up to the time `limit`; returns whether none is left.
+
+        Raises:
+            PageError: if the page raises; what it raised itself, before an observer.
 
         One loop takes an event, lets its node handle it and carries out the effects, in order. Sends are in the loop
         itself, on local names: with calls in between an election took nearly twice as long. Where noted, what a
@@ -132,102 +150,111 @@ class Simulation:
         delay, bound, uniform = self.delay, self.bound, self.network.random
         received = lost = stale = 0
         max_hop, deepest, at, order = self.max_hop, self.deepest, self.now, self.order
-        while heap:
-            now, mark, target, source, port, key, depth, msg, tally, sent = heap[0]
-            if now > limit:
-                break
-            if adversity is not None:
-                if adversity.flooded:
+        try:
+            while heap:
+                now, mark, target, source, port, key, depth, msg, tally, sent = event = heap[0]
+                if now > limit:
                     break
-                self.now, self.order = at, order
-                handled = adversity.divert(heap[0])
-                at, order = self.now, self.order
-                if handled:
-                    heappop(heap)
-                    continue
-            node = nodes[target]
-            if source >= 0:
-                at = now
-                if node is None:
-                    lost += 1
-                    if now - sent > max_hop:  # an answer that would have come too late is one that did
-                        max_hop = now - sent
-                    heappop(heap)
-                    continue
-                received += 1
-                if watched:
-                    if observer is not None:
-                        observer(now, source, target, msg, depth)
-                    if now - sent > max_hop:
-                        max_hop = now - sent
-                if not node.deliver(source, port, key, msg):
-                    stale += 1
-            elif node is None or not self.happen(now, mark, node, target, source, port):
-                heappop(heap)
-                continue  # a timer that was withdrawn; time has not come this far
-            else:
-                at = now
-            reached = depths[target]
-            if depth > reached:
-                depths[target] = reached = depth
-            if node.epoch != epochs[target]:
-                epochs[target] = node.epoch
                 if adversity is not None:
-                    adversity.changed = now
-                self.monitor.enter(now, target, node.epoch)
-            put: Put = heapreplace  # the first send takes the place of the event, still the least: else 1.01-1.04
-            effects = node.effects
-            if effects:
-                depth = reached + 1
-                for effect in effects:
-                    if type(effect) is not Send:
-                        if type(effect) is Elect:  # by `carry_out`, too: 1.02
-                            if adversity is not None:
-                                adversity.changed = now
-                            elect(now, target, effect.leader, effect.term or node.epoch, node.key[1])
-                            continue
-                        self.order = order
-                        self.carry_out(now, node, target, effect)
-                        order = self.order
+                    if adversity.flooded:
+                        break
+                    self.now, self.order = at, order
+                    handled = adversity.divert(event)
+                    at, order = self.now, self.order
+                    if handled:
+                        heappop(heap)
                         continue
-                    (peer, port), key = node.links[effect.port], node.key
-                    link = target * n + peer
+                node = nodes[target]
+                if source >= 0:
+                    at = now
+                    if node is None:
+                        lost += 1
+                        if now - sent > max_hop:  # an answer that would have come too late is one that did
+                            max_hop = now - sent
+                        heappop(heap)
+                        continue
+                    received += 1
+                    if watched:
+                        if observer is not None:
+                            observer(now, source, target, msg, depth)
+                        if now - sent > max_hop:
+                            max_hop = now - sent
+                    if not node.deliver(source, port, key, msg):
+                        stale += 1
+                elif node is None or not self.happen(now, mark, node, target, source, port):
+                    heappop(heap)
+                    continue  # a timer that was withdrawn; time has not come this far
+                else:
+                    at = now
+                reached = depths[target]
+                if depth > reached:
+                    depths[target] = reached = depth
+                if node.epoch != epochs[target]:
+                    epochs[target] = node.epoch
                     if adversity is not None:
-                        hop = 0 if isinstance(effect.msg, Periodic) else depth
-                        if hop > deepest:
-                            deepest = hop
-                        self.order = order
-                        lives = adversity.transmit(now, target, peer, port, key, hop, effect.msg)
-                        order = self.order
-                        if not lives:
-                            break
-                        continue
-                    if effect.msg is not msg:  # one passed on keeps its tally: encoding it again 1.09-1.12
-                        msg = effect.msg
-                        kind = type(msg)
-                        tally = tallies[kind, len(encode(msg))]
-                        if kind is drawn and (value := getattr(msg, "value")) is not None:  # noqa: B009
-                            self.draws.setdefault(target, {})[msg] = value
-                    tally[0] += 1
-                    sent_by[target] += 1
-                    hop = floor(uniform() * bound) + 1 if bound else delay()  # always by the call 1.02
-                    time = now + hop
-                    if time < arrivals[link]:
-                        time = arrivals[link]
-                        hop = time - now
-                    arrivals[link] = time
-                    if hop > max_hop:  # at the arrival 1.01
-                        max_hop = hop
-                    if depth > deepest:
-                        deepest = depth
-                    order += 1  # a local number: `count().__next__` 1.03
-                    put(heap, (time, order, peer, target, port, key, depth, msg, tally, now))
-                    put = heappush
-                effects.clear()
-            if put is heapreplace:
+                        adversity.changed = now
+                    self.monitor.enter(now, target, node.epoch)
+                put: Put = heapreplace  # the first send takes the place of the event, still the least: else 1.01-1.04
+                effects = node.effects
+                if effects:
+                    depth = reached + 1
+                    for effect in effects:
+                        if type(effect) is not Send:
+                            if type(effect) is Elect:  # by `carry_out`, too: 1.02
+                                if adversity is not None:
+                                    adversity.changed = now
+                                elect(now, target, effect.leader, effect.term or node.epoch, node.key[1])
+                                continue
+                            self.order = order
+                            self.carry_out(now, node, target, effect)
+                            order = self.order
+                            continue
+                        (peer, port), key = node.links[effect.port], node.key
+                        link = target * n + peer
+                        if adversity is not None:
+                            hop = 0 if isinstance(effect.msg, Periodic) else depth
+                            if hop > deepest:
+                                deepest = hop
+                            self.order = order
+                            lives = adversity.transmit(now, target, peer, port, key, hop, effect.msg)
+                            order = self.order
+                            if not lives:
+                                break
+                            continue
+                        if effect.msg is not msg:  # one passed on keeps its tally: encoding it again 1.09-1.12
+                            msg = effect.msg
+                            kind = type(msg)
+                            tally = tallies[kind, len(encode(msg))]
+                            if kind is drawn and (value := getattr(msg, "value")) is not None:  # noqa: B009
+                                self.draws.setdefault(target, {})[msg] = value
+                        tally[0] += 1
+                        sent_by[target] += 1
+                        hop = floor(uniform() * bound) + 1 if bound else delay()  # always by the call 1.02
+                        time = now + hop
+                        if time < arrivals[link]:
+                            time = arrivals[link]
+                            hop = time - now
+                        arrivals[link] = time
+                        if hop > max_hop:  # at the arrival 1.01
+                            max_hop = hop
+                        if depth > deepest:
+                            deepest = depth
+                        order += 1  # a local number: `count().__next__` 1.03
+                        put(heap, (time, order, peer, target, port, key, depth, msg, tally, now))
+                        put = heappush
+                    effects.clear()
+                if put is heapreplace:
+                    heappop(heap)
+        except Exception as error:
+            if observer is not None:
+                raise  # it may be the observer's, who wants to see it as it is
+            if heap and heap[0] is event:
                 heappop(heap)
-        self.received, self.lost, self.stale = self.received + received, self.lost + lost, self.stale + stale
-        self.max_hop, self.deepest, self.now, self.order = max_hop, deepest, at, order
+            what = name_event(source, event[4], event[7])
+            raise PageError(blame(self.scenario, target, what, error)) from error
+        finally:
+            self.received, self.lost, self.stale = self.received + received, self.lost + lost, self.stale + stale
+            self.max_hop, self.deepest, self.now, self.order = max_hop, deepest, at, order
         return not heap
 
     def happen(self, now: int, order: int, node: Node, position: Position, what: int, detail: Any) -> bool:
@@ -458,7 +485,19 @@ class Simulation:
         self.strike(strikes)
 
     def run(self) -> Execution:
-        """Run the trial from start to quiescence or horizon, with its faults."""
+        """Run the trial from start to quiescence or horizon, with its faults, or until its page raises."""
+        try:
+            self.play()
+        except PageError as error:
+            self.execution.stop, self.execution.error = "error", str(error)
+        return self.conclude(self.execution)
+
+    def play(self) -> None:
+        """Let everything happen.
+
+        Raises:
+            PageError: if the page raises.
+        """
         scenario, execution, plan, adversity = self.scenario, self.execution, self.plan, self.adversity
         horizon = int(scenario.horizon * 1e9)
         execution.initiators = scenario.starters
@@ -477,7 +516,6 @@ class Simulation:
         if quiet and adversity is not None:
             execution.stop = "settled" if adversity.settled else "quiescent"
             adversity.silence()
-        return self.conclude(execution)
 
     def pending(self) -> list[bool]:
         """Of each message in flight, whether its target is dead."""

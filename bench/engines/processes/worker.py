@@ -18,6 +18,7 @@ import msgspec
 
 from algorithms.model import CancelTimer, Elect, Key, Message, Node, Position, Save, Send, SetTimer
 from algorithms.reelection import Newer, Reelection
+from bench.blame import blame
 from bench.detector import Heartbeat, HeartbeatDetector, Reaction
 from bench.engines.processes import memory as shm
 from bench.engines.processes import wire
@@ -279,9 +280,7 @@ class Worker:
 
     def fail(self, event: str, error: Exception) -> None:
         """Say what was raised, and end."""
-        reason = f"{type(error).__name__}: {error}"
-        who = f"{self.scenario.algorithm}: node {self.position} (id {self.scenario.ids[self.position]})"
-        self.memory.write_error(self.position, f"{who} raised {reason} at {event}")
+        self.memory.write_error(self.position, blame(self.scenario, self.position, event, error))
         self.words[self.first + shm.BUSY] = shm.FAILED
         os._exit(1)
 
