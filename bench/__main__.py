@@ -344,8 +344,12 @@ def main() -> None:
         sys.stdout = None  # whoever read it has gone; nothing more can be said there
         code = 0
     except Exception as error:
+        from bench.blame import PageError
         from bench.engines.processes import HarnessError
 
+        if isinstance(error, PageError):
+            click.echo(f"election-bench: {error}", err=True)
+            sys.exit(1)
         if isinstance(error, HarnessError):
             click.echo(f"election-bench: the harness failed: {error}", err=True)
             sys.exit(3)

@@ -13,13 +13,7 @@ class PageError(Exception):
 
 def blame(scenario: Scenario, position: Position, event: str, error: Exception) -> str:
     """What to say of what the page of a scenario raised: at which node and event, and at which line of the page."""
-    page, trace = find_algorithm(scenario.algorithm), error.__traceback__
-    module = line = ""
-    while trace is not None:
-        module, code = trace.tb_frame.f_globals["__name__"], trace.tb_frame.f_code
-        if module == page.__module__:
-            line = f" ({os.path.basename(code.co_filename)}, line {trace.tb_lineno})"
-        trace = trace.tb_next
+    module, line = find_line(find_algorithm(scenario.algorithm), error)
     what = f"raised {type(error).__name__}: {error}"
     if isinstance(error, KeyError) and module.startswith("bench.engines"):  # what to send, or where to
         (unknown,), line = error.args, ""  # only the loop for calm elections sends while the page still runs
@@ -28,6 +22,18 @@ def blame(scenario: Scenario, position: Position, event: str, error: Exception) 
         else:
             what = f"sent over port {unknown}, which it does not have,"
     return f"{scenario.algorithm}: node {position} (id {scenario.ids[position]}) {what} at {event}{line}"
+
+
+def find_line(page: type[Node], error: Exception) -> tuple[str, str]:
+    """The module that raised, and in words the last line of the page on the way there; nothing if it was on none."""
+    trace = error.__traceback__
+    module = line = ""
+    while trace is not None:
+        module, code = trace.tb_frame.f_globals["__name__"], trace.tb_frame.f_code
+        if module == page.__module__:
+            line = f" ({os.path.basename(code.co_filename)}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return module, line
 
 
 def bear(make: Callable[[Position, int], Node], scenario: Scenario, position: Position, incarnation: int = 0) -> Node:

@@ -1,6 +1,10 @@
 """What is said of a page that raises: the same on every engine, and the next trial goes on."""
 
 import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +57,18 @@ def test_an_observer_sees_what_was_raised_as_it_is() -> None:
     scenario = Scenario(algorithm="tests.nodes:Raises", ids=(3, 1, 2), seed=1, delta=0.05, horizon=20)
     with pytest.raises(RuntimeError, match="planted"):
         Simulate().run(scenario, lambda *_: None)
+
+
+@pytest.mark.parametrize(("page", "says", "where"), PLANTED, ids=[page.__name__ for page, _, _ in PLANTED])
+def test_verify_says_so_too(page: type, says: str, where: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "verify", "-a", f"tests.nodes:{page.__name__}", "-n", "2"]
+    done = subprocess.run(
+        [*command, "-o", str(tmp_path / "witness")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert done.returncode == 1
+    line = f" (nodes.py, line {line_of(page, where)})" if where else ""
+    words = says.removesuffix(" at on_start").partition(" at ")[0].rstrip(",").replace("sent", "sends", 1)
+    assert f"{words}{line}" in done.stdout or f"{says}{line}" in done.stderr

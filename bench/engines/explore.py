@@ -41,6 +41,8 @@ import msgspec
 
 from algorithms.model import CancelTimer, Elect, Id, Key, Message, Node, Periodic, Position, Save, Send, SetTimer
 from algorithms.reelection import Newer, Reelection
+from bench.blame import bear, find_line
+from bench.observe import kinds_of
 from bench.scenario import Scenario, choose_initiators, find_algorithm, node_maker
 
 DEAD = 0  # the number of the state of a node that crashed; below zero of one that may come back
@@ -244,7 +246,8 @@ class System:
         epochs: int | None = None,
         losses: int = 0,
     ) -> None:
-        self.model = find_algorithm(scenario.algorithm).model
+        self.page = find_algorithm(scenario.algorithm)
+        self.model, self.kinds = self.page.model, frozenset(kinds_of(self.page))
         self.endless = self.model.pulse is not None
         self.scenario, self.recoveries, self.losses, self.late = scenario, recoveries, losses, late
         self.repeats = late and not self.endless and self.model.timing == "partially synchronous"
@@ -273,7 +276,9 @@ class System:
         self.make = node_maker(scenario, steady=crashes == 0 and len(live) > 1)
         locals_, links = [DEAD] * n, [EMPTY] * (n * n + n)  # links between nodes, then from the world to each node
         for position in live:
-            locals_[position] = self.register(self.make(position, 0), -self.down((None, 0)) if recoveries else DEAD)
+            locals_[position] = self.register(
+                bear(self.make, scenario, position), -self.down((None, 0)) if recoveries else DEAD
+            )
         for position in choose_initiators(scenario.initiators, live, scenario.seed):
             links[n * n + position] = self.contents((0,))
         self.initial: State = (*locals_, *links, 0, 0, 0, 0)
@@ -316,7 +321,8 @@ class System:
         if outcome is None:
             self.pairs += 1
             saved, incarnation = self.down.things[-number]
-            node, down = self.make(position, incarnation + 1), -self.down((saved, incarnation + 1))
+            node = bear(self.make, self.scenario, position, incarnation + 1)
+            down = -self.down((saved, incarnation + 1))
             outcome = self.handle(position, node, down, self.events.things[event])
             self.returns[number, position, event] = outcome
         self.seen.add(outcome.local)
@@ -342,7 +348,7 @@ class System:
                     node.suspected = frozenset(map(node.port_to, event.dead))
                     node.on_recover(self.down.things[-down][0])
         except Exception as error:
-            return Outcome(DEAD, error=f"it raised {type(error).__name__}: {error}")
+            return Outcome(DEAD, error=f"it raised {type(error).__name__}: {error}{find_line(self.page, error)[1]}")
         sends: list[tuple[int, int]] = []
         elected: list[tuple[int, Id, int]] = []
         timers: list[tuple[int, float | None]] = []
@@ -350,6 +356,8 @@ class System:
             if isinstance(effect, Send) and not (self.late and isinstance(effect.msg, Periodic)):
                 if effect.port not in node.links:
                     return Outcome(DEAD, error=f"it sends over port {effect.port}, which it does not have")
+                if type(effect.msg) not in self.kinds:
+                    return Outcome(DEAD, error=f"it sends {type(effect.msg).__name__}, which is none of its messages")
                 peer, port = node.links[effect.port]
                 arrival = self.events(Delivery(position, port, node.key, effect.msg))
                 sends.append((self.n + position * self.n + peer, arrival))
