@@ -37,8 +37,7 @@ LINE = 64  # bytes that a processor fetches at once; no block shares one with an
 BLOCK = -(-(WORDS * 8 + ERROR_BYTES + RECORD_BYTES) // LINE) * LINE
 
 # A record has room for a frame: that of a message that was sent lies there as it left, and what other records tell lies
-# where it would in a frame. A log costs what it takes to pack it: 0.13 us for eleven
-# values, 0.09 for the five or six of a message.
+# where it would in a frame. A log costs what it takes to pack it: eleven values 0.13 us, the five or six of a message 0.09.
 BODY = 24  # bytes of a message that are kept
 # what, peer, size, kind, sequence, depth, number, value, check, body, time (ns)
 RECORD = struct.Struct(f"<BxHI3xB8xIIIqq{BODY}sq")
