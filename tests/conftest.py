@@ -11,7 +11,21 @@ PAGES = tuple(ALGORITHMS)
 SILENT = tuple(name for name, page in ALGORITHMS.items() if page.model.pulse is None)  # they fall silent in the end
 OWN = tuple(
     f"tests.nodes:{name}"
-    for name in ("Raises", "RaisesAtBirth", "Hangs", "Chatters", "Exits", "Bulky", "Doubled", "TwoLeaders", "Pours")
+    for name in (
+        *(
+            "Raises",
+            "RaisesAtBirth",
+            "RaisesLate",
+            "Hangs",
+            "Chatters",
+            "Exits",
+            "Bulky",
+            "Doubled",
+            "TwoLeaders",
+            "Pours",
+        ),
+        *("SendsBeyond", "SendsBack", "SendsUndeclared"),
+    )
 )
 
 

@@ -10,6 +10,7 @@ from bench.conformance import Nonconforming, WatchedSimulate, checks
 from tests.mutants import MUTANTS, Mutant, plant
 
 NEEDS_PROCESSES = "parity"
+SLOW = ("invitation-late-answers-are-lost",)  # half a minute
 
 
 def catching(algorithm: str, only: str = "") -> set[str]:
@@ -34,7 +35,10 @@ def name(mutant: Mutant) -> str:
     return f"{mutant.page.split('.')[1]}-{mutant.error.replace(' ', '-')}"
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=name)
+@pytest.mark.parametrize(
+    "mutant",
+    [pytest.param(it, id=name(it), marks=[pytest.mark.slow] if name(it) in SLOW else []) for it in MUTANTS],
+)
 def test_a_mutant_is_caught(mutant: Mutant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     planted = plant(tmp_path, mutant.page, mutant.old, mutant.new)
