@@ -19,7 +19,7 @@ PIPE_BUF = select.PIPE_BUF
 READ = 1 << 16  # at least as much as a pipe holds: then a read never ends inside a frame
 
 # Orders of the launcher: the kind of a frame with the flag ORDER. `number` is a position, `port` holds the flags below.
-RESET, WAKE, SUSPECT, MARKER, COLLECT, STOP, BEGIN, TRUST, CUT, HEAL, HUSH = range(11)
+RESET, WAKE, SUSPECT, MARKER, COLLECT, BEGIN, TRUST, CUT, HEAL, HUSH = range(10)
 INITIATOR = 1  # with RESET and SUSPECT: be ready to wake
 BEGINS = 2  # with RESET: the measured interval begins at once
 RECOVERS = 4  # with RESET: come back from a crash; with SUSPECT: learn of one that is past

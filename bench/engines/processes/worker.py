@@ -543,8 +543,6 @@ class Worker:
 
     def obey(self, kind: int, generation: int, sequence: int, number: int, flags: int) -> None:
         """Carry out an order of the launcher and acknowledge it."""
-        if kind == wire.STOP:
-            os._exit(0)
         if kind == wire.RESET:
             try:
                 self.reset(generation, number if flags & wire.RECOVERS else 0)
