@@ -12,6 +12,8 @@ from bench.conformance import CHECKS, Nonconforming, WatchedSimulate, checks, dr
 from tests.broken import BROKEN, Change
 from tests.mutants import plant
 
+SLOW = ("Rare", "quorum.raft-adversity")  # half a minute each; mutants show that these checks can fail
+
 
 def failing(algorithm: str) -> set[str]:
     """Names of the checks that fail in simulation."""
@@ -36,10 +38,16 @@ def test_what_the_broken_are_made_from_is_right() -> None:
     assert idle == ["minority", "adversity"]  # one live node is enough for it, and it does not send again what was lost
 
 
+def name(broken: str | Change) -> str:
+    return broken if isinstance(broken, str) else f"{broken[0]}-{'-'.join(BROKEN[broken])}"
+
+
 @pytest.mark.parametrize(
     ("broken", "caught"),
-    BROKEN.items(),
-    ids=[it if isinstance(it, str) else f"{it[0]}-{'-'.join(BROKEN[it])}" for it in BROKEN],
+    [
+        pytest.param(*it, id=name(it[0]), marks=[pytest.mark.slow] if name(it[0]) in SLOW else [])
+        for it in BROKEN.items()
+    ],
 )
 def test_a_broken_node_is_caught(
     broken: str | Change, caught: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
