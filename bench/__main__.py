@@ -347,14 +347,14 @@ def main() -> None:
         from bench.blame import PageError
         from bench.engines.processes import HarnessError
 
-        if isinstance(error, PageError):
-            click.echo(f"election-bench: {error}", err=True)
-            sys.exit(1)
         if isinstance(error, HarnessError):
             click.echo(f"election-bench: the harness failed: {error}", err=True)
             sys.exit(3)
         if os.environ.get("ELECTION_BENCH_TRACEBACK"):
             raise
+        if isinstance(error, PageError):
+            click.echo(f"election-bench: {error}", err=True)
+            sys.exit(1)
         reason = f"{type(error).__name__}: {error}"
         click.echo(f"election-bench: the harness failed: {reason} (ELECTION_BENCH_TRACEBACK=1 shows where)", err=True)
         code = 3

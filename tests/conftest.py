@@ -12,19 +12,19 @@ SILENT = tuple(name for name, page in ALGORITHMS.items() if page.model.pulse is 
 OWN = tuple(
     f"tests.nodes:{name}"
     for name in (
-        *(
-            "Raises",
-            "RaisesAtBirth",
-            "RaisesLate",
-            "Hangs",
-            "Chatters",
-            "Exits",
-            "Bulky",
-            "Doubled",
-            "TwoLeaders",
-            "Pours",
-        ),
-        *("SendsBeyond", "SendsBack", "SendsUndeclared"),
+        "Raises",
+        "RaisesAtBirth",
+        "RaisesLate",
+        "SendsBeyond",
+        "SendsBack",
+        "SendsUndeclared",
+        "Hangs",
+        "Chatters",
+        "Exits",
+        "Bulky",
+        "Doubled",
+        "TwoLeaders",
+        "Pours",
     )
 )
 

@@ -61,8 +61,8 @@ class Record(NamedTuple):
         sequence: number of the message at its source (SEND, RECEIVE, DROP, DUPLICATE).
         depth: length of the longest chain of messages that ends with this one (SEND).
         number: term (ELECT), number of the key (SEND, RECEIVE, DROP, DUPLICATE) or epoch (EPOCH).
-        value: leader (ELECT), or how many links are cut (CUT_OFF).
-        check: checksum of the key's excluded positions (ELECT).
+        value: leader (ELECT), or how many links are cut (CUT_OFF); where it is a SEND, the frame's port.
+        check: checksum of the key's excluded positions (ELECT); where it is a SEND, the frame's time.
         body: the encoded message (SEND), or the name of the timer (TIMER), cut at `BODY` bytes; what is shorter is followed
             by what has no meaning.
         time: CLOCK_MONOTONIC, in ns, of the event that it belongs to.
