@@ -22,7 +22,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.__main__ import cli
+from bench.cli import cli
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "bench" / "docs"

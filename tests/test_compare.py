@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from scipy import stats
 
-from bench.__main__ import cli
+from bench.cli import cli
 from bench.compare import compare_runs, correct, hodges_lehmann, plot_ratios_by_cell
 from bench.settings import BadInput
 from bench.trial import SCHEMA

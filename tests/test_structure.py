@@ -9,6 +9,7 @@ from statistics import median
 
 import pytest
 
+from bench.__main__ import needs_nodes
 from bench.conformance import imported_modules
 
 ROOT = Path(__file__).parent.parent
@@ -49,11 +50,23 @@ def test_a_node_process_carries_no_heavy_library() -> None:
     assert not {"hashlib", "tomllib", "difflib", "importlib.metadata"}.intersection(loaded)
 
 
-def test_a_launcher_starts_before_its_parent_loads_the_pages() -> None:
-    code = "import sys, bench.__main__ as it; it.launch = lambda: sys.exit(print(*sys.modules)); it.cli(['run'])"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    assert "click" in loaded.split()
-    assert not {"algorithms", "msgspec", "bench.settings", "bench.engines", "psutil"}.intersection(loaded.split())
+def test_a_launcher_starts_before_its_parent_loads_anything() -> None:
+    code = "import sys, bench.__main__ as it; it.launch = lambda: sys.exit(print(*sys.modules)); it.main()"
+    command = [sys.executable, "-c", code, "run"]
+    loaded = set(subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.split())
+    assert "bench.launch" in loaded
+    assert not {"click", "algorithms", "msgspec", "bench.cli", "bench.engines", "psutil"}.intersection(loaded)
+    assert needs_nodes(["run", "-n", "4"])
+    for words in ("run -e simulate", "run --engine=simulate", "list", ""):
+        assert not needs_nodes(words.split())
+
+
+def test_the_end_of_a_command_looks_for_no_garbage_among_its_modules() -> None:
+    code = "import atexit, gc, bench.__main__ as it; atexit.register(lambda: print(gc.get_freeze_count())); it.main()"
+    for words in ("trace -a ring -n 3 -e simulate", "list", "compare nothing nowhere"):
+        command = [sys.executable, "-c", code, *words.split()]
+        told = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT).stdout
+        assert int(told.split()[-1]) > 10_000, words
 
 
 def test_a_run_without_a_report_loads_no_library_of_reports(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from algorithms.model import Position
-from bench.__main__ import cli
+from bench.cli import cli
 from bench.diagram import Arrow, Mark, Picture, draw_space_time, make_picture, plot_space_time
 from bench.engines.processes import Processes
 from bench.engines.processes.events import tell_events
