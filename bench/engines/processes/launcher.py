@@ -165,7 +165,6 @@ class Cluster:
         self.vigilance = 0.02  # seconds between two looks whether all live
         self.places: dict[int, Position] = {}
         self.drained = 0
-        gc.collect()
         gc.freeze()
         # on a ring pipes are made as it goes: the fewer there are, the quicker is a fork; but many at a time: a page that
         # the launcher writes between two forks is the first node's alone from then on
@@ -733,6 +732,7 @@ def serve(connection: Connection) -> None:
                 if cluster is not None:
                     cluster.stop()
                     cluster = None
+                    gc.collect()  # before the first cluster there is no garbage, and to look for it takes 7 ms
                 if not all(name in ALGORITHMS or name.startswith("bench.") for name in request.algorithms):
                     site.main()  # they may be found by its hooks alone
                 for name in request.algorithms:
