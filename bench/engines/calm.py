@@ -28,13 +28,14 @@ from bench.scenario import Scenario, find_algorithm, node_maker
 CROWD = 50_000  # nodes from which on what is not due soon waits in slices
 SLICES = 1000  # in the longest hop
 FEW = 10  # events of a slice: from then on the heap holds all
+COMMON = 1 << 16  # depths that many nodes have: those are one object each, which some cache holds
 NEVER = 1 << 62  # ns
 
 # time, order, target (None if dead), port (of a timer its name), depth, message (None if it is a timer), tally
 Event = tuple[int, int, Any, Any, int, Message | None, Any]
 
-# what the engine keeps on a node: its next neighbour, where all have but one; the last arrival there; the depth that it has
-# reached; the election that it was last seen in; how many messages it sent
+# what the engine keeps on a node: its next neighbour, where all have but one; the last arrival that is to come from the one
+# before, if any is; the depth that it has reached; the election that it was last seen in; how many messages it sent
 KEPT = ("_after", "_arrival", "_depth", "_entered", "_position", "_sent")
 
 
@@ -72,10 +73,10 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Calm
                 raise KeyError(port)
             peer = self._after
             back: Port = PREVIOUS
-            if time < self._arrival:
-                time = self._arrival
+            if (last := peer._arrival) is not None and time < last:
+                time = last
                 hop = time - now
-            self._arrival = time
+            peer._arrival = time
         else:
             there, back = self.links[port]
             peer = nodes[there]
@@ -125,6 +126,9 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Calm
         received, lost, monitor = simulation.received, simulation.lost, simulation.monitor
         if n >= CROWD and bound:
             width = edge = -(-int(bound) // SLICES)
+            deeper, known = list(range(1, COMMON + 1)), COMMON
+        else:
+            deeper, known = [], 0
         limit, stop = until, min(edge, until + 1)
 
         def act(node: Any) -> None:
@@ -169,11 +173,13 @@ def _make_loop() -> tuple[Callable[[Node, Port, Message], None], Callable[["Calm
                     at = now
                     heappop(heap)
                     continue
+                if node._arrival is now:  # nothing is left on its way, and what was last must not be asked again
+                    node._arrival = None
                 if depth > node._depth:
                     node._depth = depth
-                    depth += 1
                 else:
-                    depth = node._depth + 1
+                    depth = node._depth
+                depth = deeper[depth] if depth < known else depth + 1
                 if msg is not None:
                     received += 1
                     tally[1](node, port, msg)  # what its `deliver` would do: by the call 1.04
@@ -265,7 +271,7 @@ class Calm(Simulation):
         last: Any = self.nodes[scenario.live[-1]]
         for position in scenario.live:
             node: Any = self.nodes[position]
-            node._position, node._arrival, node._depth, node._entered, node._sent = position, 0, 0, 0, 0
+            node._position, node._arrival, node._depth, node._entered, node._sent = position, None, 0, 0, 0
             if self.ring:
                 last._after = node
                 last = node
