@@ -1,15 +1,13 @@
 """Launch: start the interpreter of the launcher, before its parent knows what it will ask it for.
 
 To load the pages takes both about as long: who is sure to need node processes lets the two do it side by side. The
-launcher is a fresh interpreter, so that no node carries the libraries of the command line. It finds what its parent finds,
-without `site`: that took 15 ms, more than the bare interpreter. Where pages are the user's own, `serve` makes up for it.
+launcher is a fresh interpreter, so that no node carries the libraries of the command line.
 """
 
 import gc
 import os
 import signal
 import sys
-from pathlib import Path
 from socket import socketpair
 
 early: list[tuple[int, int]] = []  # launchers that wait for an engine to take them: what `launch` returned
@@ -18,13 +16,12 @@ early: list[tuple[int, int]] = []  # launchers that wait for an engine to take t
 def launch() -> tuple[int, int]:
     """Start a launcher; returns the descriptor that speaks to it, and its process id."""
     ours, theirs = socketpair()
-    root = str(Path(__file__).parents[1])  # where `bench` itself may be found by a hook of `site` alone
     with theirs:
         theirs.set_inheritable(True)
         pid = os.posix_spawn(
             sys.executable,
-            [sys.executable, "-S", "-m", "bench.launch", str(theirs.fileno()), str(os.getpid())],
-            os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, root])},
+            [sys.executable, "-m", "bench.launch", str(theirs.fileno()), str(os.getpid())],
+            os.environ,
             file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, 2, 1)],
             setsigmask=[signal.SIGINT],  # of the terminal: the parent decides
         )

@@ -283,36 +283,6 @@ def test_an_algorithm_of_ones_own_runs_from_its_folder(tmp_path: Path) -> None:
     assert {row["verdict"] for row in rows(tmp_path / "run")} == {"elected"}
 
 
-HOOK = """
-import sys
-from importlib.machinery import PathFinder
-
-class Hook:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        where = {places}.get(name)
-        return where and PathFinder.find_spec(name, [where])
-
-sys.meta_path.append(Hook)
-"""
-
-
-def test_an_algorithm_runs_that_only_a_hook_of_the_installation_finds(tmp_path: Path) -> None:
-    source = (ROOT / "algorithms" / "ring" / "chang_roberts.py").read_text()
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "mine.py").write_text(source.replace("class ChangRoberts", "class Mine"))
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
-    (packages,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
-    places = {"mine": str(tmp_path / "elsewhere"), "bench": str(ROOT), "algorithms": str(ROOT)}
-    (packages / "hook.py").write_text(HOOK.replace("{places}", repr(places)))
-    (packages / "hook.pth").write_text(f"{Path(psutil.__file__).parents[1]}\nimport hook\n")
-    words = ["-m", "bench", "run", "-a", "mine:Mine", "-n", "4", "-t", "1", "--delta", "1s", "--no-report", "-o", "run"]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([python, *words], cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=60)
-    assert {row["verdict"] for row in rows(tmp_path / "run")} == {"elected"}
-
-
 def test_a_page_that_raises_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
     words = (
         "run",
