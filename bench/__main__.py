@@ -24,9 +24,13 @@ def main() -> None:
     gc.set_threshold(50_000)  # modules stay: to look for garbage among them took a tenth of the start
     sys.path.insert(0, os.getcwd())  # for algorithms of the user's own
     signal.signal(signal.SIGTERM, interrupt)
-    if needs_nodes(sys.argv[1:]):
-        early.append(launch())  # a profile may still say otherwise: then it ends with this process
-    code = speak()
+    try:
+        if needs_nodes(sys.argv[1:]):
+            early.append(launch())  # a profile may still say otherwise: then it ends with this process
+        code = speak()
+    except KeyboardInterrupt:
+        print("election-bench: interrupted", file=sys.stderr)
+        code = 130
     gc.freeze()  # or the end looks for garbage among the modules: 16 to 40 ms of each command
     sys.exit(code)
 
@@ -55,7 +59,7 @@ def speak() -> int:
         )
         click.echo(f"election-bench: {error.format_message().rstrip('.')}.{lists} See: {command} --help", err=True)
         return 2
-    except (KeyboardInterrupt, click.Abort):
+    except click.Abort:  # by Ctrl-C, while a command ran
         click.echo("election-bench: interrupted", err=True)
         return 130
     except BrokenPipeError:

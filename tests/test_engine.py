@@ -3,13 +3,16 @@
 import os
 import signal
 import time
+from multiprocessing.connection import Connection
 
+import msgspec
 import psutil
 import pytest
 
 from algorithms import ALGORITHMS
 from bench.complexity import compare_with_theory
 from bench.engines.processes import HarnessError, Processes, wire
+from bench.engines.processes.launcher import Open
 from bench.engines.processes.memory import (
     BODY,
     RECEIVE,
@@ -21,6 +24,7 @@ from bench.engines.processes.memory import (
     Record,
     read_records,
 )
+from bench.launch import launch
 from bench.observe import make_row
 from bench.scenario import Scenario
 from bench.trial import Trial
@@ -115,6 +119,20 @@ def test_a_cluster_leaves_no_process_and_no_descriptor() -> None:
         time.sleep(0.01)
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert (me.num_fds(), {child.pid for child in me.children(recursive=True)}) == before
+
+
+def test_a_launcher_whose_parent_hangs_up_ends_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    for read in (False, True):
+        descriptor, pid = launch()
+        connection = Connection(descriptor)
+        connection.send_bytes(msgspec.msgpack.encode(Open(16, ("ring",))))
+        if read:
+            connection.recv_bytes()
+            connection.send_bytes(msgspec.msgpack.encode(Open(16, ("ring",))))
+            time.sleep(0.3)  # its answer stays unread: it is told of an end that is none of its doing
+        connection.close()
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert capfd.readouterr().err == ""
 
 
 def test_an_engine_whose_launcher_is_killed_says_so() -> None:

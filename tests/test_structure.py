@@ -69,6 +69,12 @@ def test_the_end_of_a_command_looks_for_no_garbage_among_its_modules() -> None:
         assert int(told.split()[-1]) > 10_000, words
 
 
+def test_an_interrupt_before_there_is_a_command_shows_no_traceback() -> None:
+    code = "import bench.__main__ as it; it.needs_nodes = lambda words: it.interrupt(15, None); it.main()"
+    ended = subprocess.run([sys.executable, "-c", code, "list"], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (ended.returncode, ended.stderr) == (130, "election-bench: interrupted\n")
+
+
 def test_a_run_without_a_report_loads_no_library_of_reports(tmp_path: Path) -> None:
     words = ("run", "-a", "ring", "-n", "3", "-f", "none", "-t", "1", "--delta", "1s", "--no-report", "-o")
     command = [sys.executable, "-X", "importtime", "-m", "bench", *words, str(tmp_path / "run")]

@@ -721,7 +721,7 @@ def serve(connection: Connection) -> None:
     while True:
         try:
             data = connection.recv_bytes()
-        except EOFError:
+        except (EOFError, ConnectionError):
             break
         if data == FAREWELL:
             break
@@ -746,7 +746,8 @@ def serve(connection: Connection) -> None:
                 reply = cluster.run(request.scenario)
         except (OSError, ValueError, Stuck) as error:
             reply = Failure(f"{type(error).__name__}: {error}")
-        connection.send_bytes(msgspec.msgpack.encode(reply))
+        with suppress(ConnectionError):  # whoever hung up meanwhile sends no more, either
+            connection.send_bytes(msgspec.msgpack.encode(reply))
     if cluster is not None:
         cluster.stop()
 
