@@ -1,6 +1,6 @@
 """Launch: start the interpreter of the launcher, before its parent knows what it will ask it for.
 
-To load the pages takes both about as long: who is sure to need node processes lets the two do it side by side. The
+To load the pages takes both about as long: who is likely to need node processes lets the two do it side by side. The
 launcher is a fresh interpreter, so that no node carries the libraries of the command line.
 """
 

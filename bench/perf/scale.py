@@ -1,6 +1,6 @@
 """Scale: how time and memory grow with nodes, messages and trials, and what puts an end to it.
 
-python -m bench.perf.scale            about a quarter of an hour, to results/scale.csv, .md and .svg
+python -m bench.perf.scale            about four minutes, to results/scale.csv, .md and .svg
 python -m bench.perf.scale ring       what is named only; the other rows stay as they were
 """
 

@@ -163,6 +163,7 @@ class Cluster:
         self.vigilance = 0.02  # seconds between two looks whether all live
         self.places: dict[int, Position] = {}
         self.drained = 0
+        gc.freeze()
         # on a ring pipes are made as it goes: the fewer there are, the quicker is a fork; but many at a time: a page that
         # the launcher writes between two forks is the first node's alone from then on
         step = 64 if ring else n
@@ -171,9 +172,6 @@ class Cluster:
             for needed in range(first - 1, positions.stop + 1):
                 if needed % n not in self.pipes:
                     self.make_pipe(needed % n)
-            # a search for garbage writes to what it searches, which is then no longer shared: a ring of 9,968 started in 26
-            # to 30 s without this, in 15 to 23 s with it
-            gc.freeze()
             for position in positions:
                 self.fork(position)
         self.await_acknowledgements(range(n), 1)
